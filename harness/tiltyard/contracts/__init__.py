@@ -1,0 +1,56 @@
+"""The words that the harness and its plugins share."""
+
+from .batch import Batch
+from .classifier import Classifier, Outputs, margin
+from .components import (
+    ATTACK_DEFAULTS,
+    Access,
+    Attack,
+    Dataset,
+    Defence,
+    Head,
+    Incompatible,
+    Labels,
+    Model,
+    Objective,
+    Setting,
+    Trainer,
+    declared,
+)
+from .data import Data, Files, MissingFile, Split, pixels
+from .labels import Category, LabelScheme
+from .threat import Goal, Knowledge, Norm, Radius, Threat, distance, project
+
+__all__ = [
+    "ATTACK_DEFAULTS",
+    "Access",
+    "Attack",
+    "Batch",
+    "Category",
+    "Classifier",
+    "Data",
+    "Dataset",
+    "Defence",
+    "Files",
+    "Goal",
+    "Head",
+    "Incompatible",
+    "Knowledge",
+    "LabelScheme",
+    "Labels",
+    "MissingFile",
+    "Model",
+    "Norm",
+    "Objective",
+    "Outputs",
+    "Radius",
+    "Setting",
+    "Split",
+    "Threat",
+    "Trainer",
+    "declared",
+    "distance",
+    "margin",
+    "pixels",
+    "project",
+]

@@ -1,0 +1,76 @@
+"""The samples an attack is called with, and random draws that belong to a sample and not to its batch."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from .classifier import margin
+
+_GOLDEN = -0x61C8864680B583EB  # 2^64 / golden ratio, as a signed 64-bit number
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images (N, C, H, W) float32 in [0, 1], labels, and targets of a targeted attack, with the samples' ids.
+
+    ``batch[mask]`` drops samples and every other sample keeps its random draws: a draw is a hash of
+    (seed, key, sample id, draw number), computed for the whole batch at once on the images' device. Results
+    therefore do not depend on batch size, order, sharding, or on which samples were dropped.
+    """
+
+    x: Tensor
+    y: Tensor
+    ids: Tensor
+    target: Tensor | None = None
+    seed: int = 0
+    key: str = ""
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Tensor) -> Batch:
+        """The samples that a mask (N,) of booleans or a vector of positions selects."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{n: v[index] for n, v in kept.items() if isinstance(v, Tensor)})
+
+    def margin(self, scores: Tensor) -> Tensor:
+        """Margin (N,) of scores (N, K): negative exactly where the adversary wins; attacks descend it."""
+        return margin(scores, self.y, self.target)
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, *, draw: int = 0, values: int | None = None) -> Tensor:
+        """Uniform numbers in [low, high), one for each value of each image, or (N, values).
+
+        Give every further draw within one attack its own number ``draw``.
+        """
+        unit = (self._bits(draw, values) >> 40 & 0xFFFFFF).to(self.x.dtype) * 2.0**-24
+        return self._shaped(low + (high - low) * unit, values)
+
+    def normal(self, *, draw: int = 0, values: int | None = None) -> Tensor:
+        """Standard normal numbers (Box-Muller), one for each value of each image, or (N, values)."""
+        bits = self._bits(draw, values)
+        first = ((bits >> 40 & 0xFFFFFF).to(self.x.dtype) + 1) * 2.0**-24
+        second = (bits >> 8 & 0xFFFFFF).to(self.x.dtype) * 2.0**-24
+        return self._shaped((-2 * first.log()).sqrt() * (2 * math.pi * second).cos(), values)
+
+    def _shaped(self, flat: Tensor, values: int | None) -> Tensor:
+        return flat if values is not None else flat.view_as(self.x)
+
+    def _bits(self, draw: int, values: int | None) -> Tensor:
+        """64 mixed bits for each value: splitmix64 (Steele et al. 2014, OOPSLA) over per-sample streams."""
+        salt = hashlib.blake2b(f"{self.seed}|{self.key}|{draw}".encode(), digest_size=8).digest()
+        stream = _mix(self.ids.to(self.x.device) * _GOLDEN + int.from_bytes(salt, "little", signed=True))
+        count = self.x[0].numel() if values is None else values
+        counter = torch.arange(1, count + 1, device=self.x.device)
+        return _mix(stream.unsqueeze(1) + counter * _GOLDEN)
+
+
+def _mix(z: Tensor) -> Tensor:
+    """The finaliser of splitmix64; int64 arithmetic wraps, and the masks make the shifts logical."""
+    z = (z ^ (z >> 30 & 0x3FFFFFFFF)) * -0x40A7B892E31B1A47
+    z = (z ^ (z >> 27 & 0x1FFFFFFFFF)) * -0x6B2FB644ECCEEE15
+    return z ^ (z >> 31 & 0x1FFFFFFFF)

@@ -1,0 +1,72 @@
+"""What an attack sees of a classifier: folded scores, and a meter on every pass."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .contracts import Batch, Classifier, margin
+
+
+class Victim(nn.Module):
+    """A classifier under one call of an attack on one batch.
+
+    ``victim(x)`` gives scores (N, K) in the dtype of ``x``. A detector's rejection is folded into them, so
+    that their margin is max(margin, rejection): every attack, wrapped ones included, then has the joint goal
+    "wrong and accepted". Forwards and backwards are counted per sample in ``forwards`` and ``backwards`` (N,).
+    """
+
+    def __init__(self, classifier: Classifier, batch: Batch) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self._batch = batch
+        self._dtype = next((p.dtype for p in classifier.parameters()), batch.x.dtype)
+        self.forwards = torch.zeros(len(batch), dtype=torch.int64)
+        self.backwards = torch.zeros(len(batch), dtype=torch.int64)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes K."""
+        return self.classifier.classes
+
+    @property
+    def randomised(self) -> bool:
+        """Whether two calls on the same images may differ."""
+        return self.classifier.randomised
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Folded scores (N, K)."""
+        rows = self._rows(x)
+        scores, rejection = self.classifier.outputs(self._metered(x, rows))
+        scores = scores.to(x.dtype)
+        return scores if rejection is None else self._folded(scores, rejection.to(x.dtype), rows.to(x.device))
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """The label scheme's own training loss (N,)."""
+        return self.classifier.loss(self._metered(x, self._rows(x)), y).to(x.dtype)
+
+    def _metered(self, x: Tensor, rows: Tensor) -> Tensor:
+        """``x`` in the network's dtype, counted now and whenever a gradient comes back through it."""
+        count = torch.bincount(rows, minlength=len(self._batch))
+        self.forwards += count
+        if x.requires_grad and torch.is_grad_enabled():
+            x = x.view_as(x)
+            x.register_hook(lambda _: self.backwards.add_(count) and None)
+        return x.to(self._dtype)
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """Which sample each query belongs to: its own row, or, in a batch of another size, the nearest image."""
+        if len(x) == len(self._batch):
+            return torch.arange(len(x))
+        with torch.no_grad():
+            clean = self._batch.x.flatten(1)
+            return torch.cdist(x.detach().to(clean).flatten(1), clean).argmin(1).cpu()
+
+    def _folded(self, scores: Tensor, rejection: Tensor, rows: Tensor) -> Tensor:
+        """Scores whose margin is max(margin, rejection): the score of the label (or target) is moved."""
+        y = self._batch.y[rows]
+        target = None if self._batch.target is None else self._batch.target[rows]
+        plain = margin(scores, y, target)
+        push = torch.maximum(plain, rejection) - plain
+        wanted, sign = (y, 1) if target is None else (target, -1)
+        return scores.scatter_add(1, wanted.unsqueeze(1), sign * push.unsqueeze(1))
