@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import results, testing
+    from .api import evaluate
     from .contracts import (
         Attack,
         Batch,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOME = {"hookimpl": "hookspecs", "Victim": "victim"}
+_HOME = {"evaluate": "api", "hookimpl": "hookspecs", "Victim": "victim"}
 
 __all__ = [
     "Attack",
@@ -72,14 +74,19 @@ __all__ = [
     "Trainer",
     "Victim",
     "distance",
+    "evaluate",
     "hookimpl",
     "margin",
     "pixels",
     "project",
+    "results",
+    "testing",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in ("results", "testing"):
+        return importlib.import_module(f"{__name__}.{name}")
     return getattr(importlib.import_module(f"{__name__}.{_HOME.get(name, 'contracts')}"), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .contracts import Batch, Classifier, margin
+from .contracts import Batch, Classifier, Outputs, margin
 
 
 class Victim(nn.Module):
@@ -20,7 +20,6 @@ class Victim(nn.Module):
         super().__init__()
         self.classifier = classifier
         self._batch = batch
-        self._dtype = next((p.dtype for p in classifier.parameters()), batch.x.dtype)
         self.forwards = torch.zeros(len(batch), dtype=torch.int64)
         self.backwards = torch.zeros(len(batch), dtype=torch.int64)
 
@@ -37,22 +36,25 @@ class Victim(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Folded scores (N, K)."""
         rows = self._rows(x)
-        scores, rejection = self.classifier.outputs(self._metered(x, rows))
-        scores = scores.to(x.dtype)
-        return scores if rejection is None else self._folded(scores, rejection.to(x.dtype), rows.to(x.device))
+        scores, rejection = outputs(self.classifier, self._metered(x, rows))
+        return scores if rejection is None else self._folded(scores, rejection, rows.to(x.device))
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The label scheme's own training loss (N,)."""
-        return self.classifier.loss(self._metered(x, self._rows(x)), y).to(x.dtype)
+        metered = self._metered(x, self._rows(x))
+        return self.classifier.loss(metered.to(_dtype(self.classifier, x)), y).to(x.dtype)
 
     def _metered(self, x: Tensor, rows: Tensor) -> Tensor:
-        """``x`` in the network's dtype, counted now and whenever a gradient comes back through it."""
+        """``x``, counted now and whenever a gradient comes back through it."""
         count = torch.bincount(rows, minlength=len(self._batch))
         self.forwards += count
         if x.requires_grad and torch.is_grad_enabled():
             x = x.view_as(x)
-            x.register_hook(lambda _: self.backwards.add_(count) and None)
-        return x.to(self._dtype)
+            x.register_hook(lambda _: self._count_backward(count))
+        return x
+
+    def _count_backward(self, count: Tensor) -> None:
+        self.backwards += count
 
     def _rows(self, x: Tensor) -> Tensor:
         """Which sample each query belongs to: its own row, or, in a batch of another size, the nearest image."""
@@ -70,3 +72,13 @@ class Victim(nn.Module):
         push = torch.maximum(plain, rejection) - plain
         wanted, sign = (y, 1) if target is None else (target, -1)
         return scores.scatter_add(1, wanted.unsqueeze(1), sign * push.unsqueeze(1))
+
+
+def outputs(classifier: Classifier, x: Tensor) -> Outputs:
+    """Scores and rejection margin of ``x``, computed in the network's dtype and returned in that of ``x``."""
+    scores, rejection = classifier.outputs(x.to(_dtype(classifier, x)))
+    return Outputs(scores.to(x.dtype), None if rejection is None else rejection.to(x.dtype))
+
+
+def _dtype(classifier: Classifier, x: Tensor) -> torch.dtype:
+    return next((p.dtype for p in classifier.parameters()), x.dtype)

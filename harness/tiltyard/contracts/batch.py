@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,8 +35,8 @@ class Batch:
 
     def __getitem__(self, index: Tensor) -> Batch:
         """The samples that a mask (N,) of booleans or a vector of positions selects."""
-        kept = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{n: v[index] for n, v in kept.items() if isinstance(v, Tensor)})
+        target = None if self.target is None else self.target[index]
+        return replace(self, x=self.x[index], y=self.y[index], ids=self.ids[index], target=target)
 
     def margin(self, scores: Tensor) -> Tensor:
         """Margin (N,) of scores (N, K): negative exactly where the adversary wins; attacks descend it."""

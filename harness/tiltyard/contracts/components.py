@@ -115,8 +115,8 @@ class Setting:
     dataset: Dataset
     model: Model
     labels: Labels
-    defence: Defence
-    attack: Attack | None
+    defence: Defence | None
+    attack: Attack
     norm: Norm
     goal: Goal
     trained: bool = True

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 
-class MissingFile(FileNotFoundError):
+class MissingFile(FileNotFoundError):  # noqa: N818 - it says what is the matter
     """A file that a component needs is in none of the folders; the message says where it was looked for."""
 
 
@@ -33,19 +33,27 @@ class Files:
             if path.exists():
                 return path
         places = ", ".join(str(path) for path in tried)
-        raise MissingFile(f"{name}: not found (looked for {places}); --data DIR or $TILTYARD_DATA names the data folder")
+        raise MissingFile(
+            f"{name}: not found (looked for {places}); --data DIR or $TILTYARD_DATA names the data folder"
+        )
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 (N, C, H, W), in memory or memory-mapped, and labels int64 (N,)."""
+    """Images (N, C, H, W), in memory or memory-mapped, and labels int64 (N,).
+
+    Images are uint8, or float32 in [0, 1] where they come from elsewhere than a picture file.
+    """
 
     images: Tensor
     labels: Tensor
 
     def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise ValueError(f"images must be uint8 (N, C, H, W), not {self.images.dtype} {tuple(self.images.shape)}")
+        if self.images.dtype not in (torch.uint8, torch.float32) or self.images.ndim != 4:
+            shape = tuple(self.images.shape)
+            raise ValueError(f"images must be uint8 or float32 (N, C, H, W), not {self.images.dtype} {shape}")
+        if self.images.is_floating_point() and not bool(((self.images >= 0) & (self.images <= 1)).all()):
+            raise ValueError("float images must be finite and lie in [0, 1]")
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(f"labels must be int64 (N,), not {self.labels.dtype} {tuple(self.labels.shape)}")
 
@@ -55,6 +63,10 @@ class Split:
     def __getitem__(self, index: Tensor) -> Split:
         """The samples at the positions ``index`` (M,)."""
         return Split(self.images[index], self.labels[index])
+
+    def floats(self, device: torch.device | str = "cpu") -> Tensor:
+        """All images as float32 in [0, 1] on ``device``."""
+        return pixels(self.images.to(device))
 
     def batches(self, size: int, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
         """Images as float32 in [0, 1] and labels, ``size`` at a time, in order, on ``device``."""
@@ -71,8 +83,8 @@ class Split:
 
 
 def pixels(images: Tensor) -> Tensor:
-    """uint8 images as float32 in [0, 1]."""
-    return images.to(torch.float32) / 255
+    """Images of a ``Split`` as float32 in [0, 1]."""
+    return images.to(torch.float32) / 255 if images.dtype == torch.uint8 else images
 
 
 @dataclass(frozen=True)

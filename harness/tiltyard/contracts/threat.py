@@ -54,7 +54,8 @@ def distance(delta: Tensor, norm: Norm) -> Tensor:
     if norm == "linf":
         return flat.abs().amax(1)
     if norm == "l2":
-        return flat.norm(dim=1)
+        length: Tensor = flat.norm(dim=1)
+        return length
     if norm == "l1":
         return flat.abs().sum(1)
     return (flat != 0).sum(1).to(flat.dtype)

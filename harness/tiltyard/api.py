@@ -1,0 +1,157 @@
+"""From Python: attack a network of your own and get the tables that ``bench run`` writes."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .contracts import Attack, Category, Classifier, Data, Files, LabelScheme, Split, Threat
+from .parameters import check, effective
+from .plugins import Plugins
+from .problems import UserError
+from .results import Results, Store, load
+from .runner import Run, pick_device
+from .spec import Benchmark, Cell, Component, ModelHost, Plan, Source, ThreatTable, Training, Victim
+from .spec.build import components
+from .spec.plan import skip_reason
+
+
+def evaluate(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attacks: Sequence[str | Mapping[str, Any] | Attack],
+    threat: Threat | Mapping[str, Any] | Sequence[Threat | Mapping[str, Any]],
+    *,
+    scheme: LabelScheme | None = None,
+    name: str = "network",
+    seed: int = 0,
+    batch_size: int = 128,
+    device: str = "auto",
+    folder: str | Path | None = None,
+) -> Results:
+    """Attack ``network``, verify every adversarial image, and return the tables.
+
+    ``network`` maps images (N, C, H, W) in [0, 1] to logits (N, K), or to outputs of ``scheme``; a
+    ``Classifier``, which a defence makes, is taken as it is. ``images`` are uint8 or float32 in [0, 1],
+    ``labels`` int64. An attack is a component's name, a TOML table as a mapping (``{"use": "native.pgd",
+    "steps": 20}``), or an object; a threat is a ``Threat`` or a ``[[threat]]`` table as a mapping, which may
+    hold several eps. With ``folder`` the records stay there, and a second call passes over what is finished.
+
+    Returns ``Results``: ``.table`` (a row per attack, threat and eps), ``.leaderboard``, ``.samples``.
+    Raises ``UserError`` on input that cannot be run.
+    """
+    where = pick_device(device)
+    classifier = network if isinstance(network, Classifier) else _classifier(network, images, scheme, where)
+    split = _split(images, labels)
+    data = Data(split, split, tuple(map(str, range(classifier.classes))))
+    victim = _victim(classifier, data, name, seed)
+    cells = [
+        Cell(victim, attack, table, len(split), "first", skip_reason(victim, attack, table))
+        for attack in _attacks(attacks)
+        for table in _threats(threat)
+    ]
+    benchmark = Benchmark(name=None, seeds=(seed,), samples=len(split), sampling="first", batch_size=batch_size)
+    plan = Plan(name, Path.cwd() / "notebook", benchmark, tuple(cells), Files(), {})
+    if folder is not None:
+        return _run(plan, Path(folder), where)
+    with tempfile.TemporaryDirectory() as temporary:
+        found = _run(plan, Path(temporary), where)
+        # The tables are read on first use: take them before the folder goes.
+        _ = found.table, found.leaderboard, found.samples, found.provenance, found.epochs
+        return found
+
+
+def _run(plan: Plan, folder: Path, device: torch.device) -> Results:
+    store = Store(folder)
+    store.open()
+    try:
+        Run(plan, store, device, lambda _: None)()
+    finally:
+        store.close()
+    return load(folder)
+
+
+def _classifier(network: nn.Module, images: Tensor, scheme: LabelScheme | None, device: torch.device) -> Classifier:
+    if scheme is None:
+        with torch.no_grad():
+            out = network.to(device).eval()(_split(images[:1], torch.zeros(1, dtype=torch.int64)).floats(device))
+        if not isinstance(out, Tensor) or out.ndim != 2 or out.shape[1] < 2:
+            raise UserError("network: must map images (N, C, H, W) to logits (N, K); for other outputs give a scheme")
+        scheme = Category(out.shape[1])
+    return Classifier(network, scheme)
+
+
+def _split(images: Tensor, labels: Tensor) -> Split:
+    try:
+        return Split(images.cpu(), labels.cpu())
+    except ValueError as error:
+        raise UserError(f"images, labels: {error}") from error
+
+
+def _victim(classifier: Classifier, data: Data, name: str, seed: int) -> Victim:
+    """A victim that is there already: its defence hands out the classifier whatever the trainer could do."""
+    digest = hashlib.sha256()
+    for key, tensor in classifier.state_dict().items():
+        digest.update(key.encode() + tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    source = Source(ModelHost(use=name, normalise="none"), Path(name), digest.hexdigest())
+    given = {axis: _given(axis, name) for axis in ("model", "labels", "defence")}
+    given["defence"] = _given("defence", type(classifier).__name__, lambda _: classifier, digest.hexdigest())
+    dataset = _given("dataset", "images", _Memory(data), data.test.sha256())
+    return Victim(dataset, given["model"], source, given["labels"], given["defence"], Training(), seed)
+
+
+class _Memory:
+    """A data set that is in memory."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+        self.classes = len(data.classes)
+
+    def __call__(self, files: Files) -> Data:
+        return self.data
+
+
+def _given(axis: str, label: str, content: Any = None, code: str = "") -> Component:
+    identity = {"use": label, "parameters": {}, "distribution": "python", "version": axis, "code": code}
+    return Component(label, label, content, identity)
+
+
+def _attacks(attacks: Iterable[str | Mapping[str, Any] | Attack]) -> list[Component]:
+    plugins = Plugins()
+    tables = [{"use": one} if isinstance(one, str) else dict(one) for one in attacks if isinstance(one, (str, Mapping))]
+    objects = [one for one in attacks if not isinstance(one, (str, Mapping))]
+    named = components("attack", tables, plugins) if tables else []
+    for one in objects:
+        label = type(one).__name__
+        parameters = effective(type(one), one, {})
+        identity = {"use": label, "parameters": parameters, "distribution": "python", "version": "attack", "code": ""}
+        named.append(Component(label, label, one, identity))
+    return named
+
+
+def _threats(given: Threat | Mapping[str, Any] | Sequence[Threat | Mapping[str, Any]]) -> list[ThreatTable]:
+    several = [given] if isinstance(given, (Threat, Mapping)) else list(given)
+    return [_threat(one) for one in several]
+
+
+def _threat(given: Threat | Mapping[str, Any]) -> ThreatTable:
+    if isinstance(given, Threat):
+        given = {"norm": given.norm, "eps": given.eps, "goal": given.goal, "knowledge": given.knowledge}
+    values, mistakes = check(ThreatTable, given)
+    if mistakes:
+        raise UserError("; ".join(f"threat {'.'.join(map(str, loc))}: {message}" for loc, message in mistakes))
+    table = ThreatTable(**values)
+    if mistake := table.problem():
+        raise UserError(f"threat: {mistake}")
+    if table.knowledge != "adaptive":
+        raise UserError(
+            'threat: knowledge must be "adaptive"; only a benchmark file trains the network that others see'
+        )
+    return table

@@ -1,0 +1,54 @@
+"""The command ``bench``."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import signal
+import sys
+from typing import NoReturn
+
+import rich_click as click
+
+from tiltyard.problems import UserError
+
+from .commands import bench
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def main() -> NoReturn:
+    """Run the command line; exit codes are those of ``bench --help``."""
+    # OpenMP threads that spin while they wait cost a busy machine a multiple of the work; torch reads this once.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = bench.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = EXIT_USAGE
+    except UserError as error:
+        code = _tell(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        code = _tell(f"{where}{error.strerror}; nothing that was finished is lost. Go on with: {_again()}")
+    except (KeyboardInterrupt, click.Abort):
+        _tell(f"interrupted; finished batches are kept. Go on with: {_again()}")
+        code = EXIT_INTERRUPTED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(message: str) -> int:
+    click.echo(f"bench: {message}", err=True)
+    return EXIT_USAGE
+
+
+def _again() -> str:
+    return shlex.join(["bench", *sys.argv[1:]])
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

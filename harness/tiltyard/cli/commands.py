@@ -1,0 +1,193 @@
+"""What each subcommand does with its words; everything heavy is imported when a command needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import rich_click as click
+
+import tiltyard
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+EPILOG = (
+    "Exit codes: 0 fine; 1 some cell failed; 2 wrong usage, configuration or input; "
+    "130 interrupted after a clean checkpoint."
+)
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+def bench() -> None:
+    """Train image classifiers, attack them, verify every adversarial image, and tabulate what held."""
+
+
+def _planned(command: CommandT) -> CommandT:
+    """Options of the commands that read a benchmark file."""
+    path = click.Path(path_type=Path)
+    for option in (
+        click.option("--plugin", "plugin", type=path, multiple=True, help="Load one Python file as a plugin."),
+        click.option("--only", multiple=True, metavar="AXIS=PATTERN", help="Keep matching cells: 'attack=native.*'."),
+        click.option(
+            "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key: training.epochs=2."
+        ),
+        click.option("--data", type=path, envvar="TILTYARD_DATA", show_envvar=True, help="Data folder."),
+        click.argument("toml", type=path),
+    ):
+        command = option(command)
+    return command
+
+
+@bench.command()
+@_planned
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), help="Where results go.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+@click.option("--verbose", "-v", is_flag=True, help="One line per event, also where stderr is no terminal.")
+def run(
+    toml: Path,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    only: tuple[str, ...],
+    plugin: tuple[Path, ...],
+    results: Path,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Run a benchmark; finished work is passed over, so the same command goes on after an interruption."""
+    from tiltyard.results import Store, load
+    from tiltyard.runner import Run, pick_device
+
+    from .progress import reporter
+    from .show import board_table, console
+
+    plan = _plan(toml, data, overrides, only, plugin)
+    store = Store(results / plan.name)
+    store.open()
+    try:
+        with reporter(plan, quiet=quiet, verbose=verbose) as report:
+            fine = Run(plan, store, pick_device(device), report)()
+    finally:
+        store.close()
+    if as_json:
+        table = load(store.folder).table
+        _print_json("run", {"results": str(store.folder), "cells": table["status"].value_counts().to_dict()})
+    elif sys.stdout.isatty():
+        console().print(board_table(load(store.folder).leaderboard))
+        console().print(f"Tables and records: {store.folder}")
+    return 0 if fine else 1
+
+
+@bench.command()
+@_planned
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(
+    toml: Path,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    only: tuple[str, ...],
+    plugin: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Show cells, skips with their reasons, victims to be trained and passes to be spent; train nothing."""
+    from .show import console, plan_json, plan_tables
+
+    made = _plan(toml, data, overrides, only, plugin)
+    if as_json:
+        _print_json("plan", plan_json(made))
+    else:
+        console().print(*plan_tables(made), sep="\n")
+
+
+@bench.command("list")
+@click.argument("kind", required=False)
+@click.option("--plugin", type=click.Path(path_type=Path), multiple=True, help="Load one Python file as a plugin.")
+@click.option("--json", "as_json", is_flag=True, help="Print the components as JSON.")
+def list_components(kind: str | None, plugin: tuple[Path, ...], as_json: bool) -> None:
+    """List installed components: datasets, models, label_schemes, defences or attacks."""
+    from tiltyard.plugins import KINDS, Plugins
+    from tiltyard.problems import UserError, suggest
+
+    from .show import component_rows, component_table, console
+
+    if kind is not None and kind not in KINDS:
+        raise UserError(f'bench list: unknown kind "{kind}"{suggest(kind, KINDS)}')
+    rows, broken = component_rows(Plugins(plugin), (kind,) if kind else KINDS)
+    for message in broken:
+        click.echo(f"bench: {message}", err=True)
+    if as_json:
+        _print_json("list", {"components": rows, "broken": broken})
+    else:
+        console().print(component_table(rows))
+
+
+@bench.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print results.csv's rows as JSON.")
+def table(folder: Path, as_json: bool) -> None:
+    """Show clean and robust accuracy by label scheme, defence and attack; * marks the best of a column."""
+    from tiltyard.results import load
+
+    from .show import accuracy_tables, console
+
+    rows = load(folder).table
+    if as_json:
+        _print_json("table", {"rows": json.loads(rows.to_json(orient="records"))})
+    else:
+        console().print(*accuracy_tables(rows), sep="\n")
+
+
+@bench.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print leaderboard.csv's rows as JSON.")
+def board(folder: Path, as_json: bool) -> None:
+    """Show the leaderboard: every entry by its worst case over attacks, sample by sample."""
+    from tiltyard.results import load
+
+    from .show import board_table, console
+
+    rows = load(folder).leaderboard
+    if as_json:
+        _print_json("board", {"rows": json.loads(rows.to_json(orient="records"))})
+    else:
+        console().print(board_table(rows))
+
+
+@bench.command()
+@click.option("--plugin", type=click.Path(path_type=Path), multiple=True, help="Load one Python file as a plugin.")
+def schema(plugin: tuple[Path, ...]) -> None:
+    """Print a JSON Schema of benchmark files with the keys of all installed components."""
+    from tiltyard.plugins import Plugins
+    from tiltyard.spec.json_schema import json_schema
+
+    click.echo(json.dumps(json_schema(Plugins(plugin)), indent=2))
+
+
+@bench.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(tiltyard.__version__)
+
+
+def _plan(
+    toml: Path, data: Path | None, overrides: tuple[str, ...], only: tuple[str, ...], plugin: tuple[Path, ...]
+) -> Any:
+    from tiltyard.plugins import Plugins
+    from tiltyard.problems import UserError
+    from tiltyard.spec import plan as make
+
+    if data is not None and not data.is_dir():
+        source = "--data" if "--data" in sys.argv or "TILTYARD_DATA" not in os.environ else "$TILTYARD_DATA"
+        raise UserError(f"{source} {data}: no such folder")
+    return make(toml, Plugins(plugin), data, overrides, only)
+
+
+def _print_json(command: str, content: dict[str, Any]) -> None:
+    click.echo(json.dumps({"schema": f"tiltyard.{command}/1"} | content, indent=2))

@@ -1,0 +1,82 @@
+"""What a run is doing, told on stderr: a live bar on a terminal, lines where they were asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tiltyard.runner import BatchDone, CellFinished, CellStarted, EpochDone, Event
+
+if TYPE_CHECKING:
+    from tiltyard.spec import Cell, Plan
+
+
+@contextlib.contextmanager
+def reporter(plan: Plan, *, quiet: bool, verbose: bool) -> Iterator[Callable[[Event], None]]:
+    """A function that tells events on stderr; failures are told even when quiet."""
+    console = Console(stderr=True, soft_wrap=True)
+    lines = Lines(console, len(plan.cells), verbose and not quiet)
+    if quiet or not sys.stderr.isatty():
+        yield lines
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bars(progress, lines, len(plan.cells))
+
+
+class Lines:
+    """One line per epoch and finished cell if ``verbose``; a failed cell is always told."""
+
+    def __init__(self, console: Console, cells: int, verbose: bool) -> None:
+        self._console = console
+        self._cells = cells
+        self._finished = 0
+        self._verbose = verbose
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, CellFinished):
+            self._finished += 1
+            if event.status == "failed" or (self._verbose and event.status == "done" and not event.before):
+                reason = f": {event.reason}" if event.reason else ""
+                self._say(f"{self._finished}/{self._cells} {event.status} {cell_words(event.cell)}{reason}")
+        elif self._verbose and isinstance(event, EpochDone):
+            epoch = event.epoch
+            accuracy = f"validation accuracy {100 * epoch.validation_accuracy:.1f} %"
+            self._say(f"{event.network} · epoch {epoch.epoch}/{event.epochs}: loss {epoch.train_loss:.4g}, {accuracy}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(escape(line), highlight=False)
+
+
+class Bars:
+    """A bar for the cells and one for what is under way."""
+
+    def __init__(self, progress: Progress, lines: Lines, cells: int) -> None:
+        self._progress = progress
+        self._lines = lines
+        self._all = progress.add_task("cells", total=cells)
+        self._now = progress.add_task("", total=None, visible=False)
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, EpochDone):
+            text, done, total = f"training {event.network}", event.epoch.epoch, event.epochs
+            self._progress.update(self._now, description=escape(text), completed=done, total=total, visible=True)
+        elif isinstance(event, CellStarted):
+            text, done, total = cell_words(event.cell), event.finished, event.samples
+            self._progress.update(self._now, description=escape(text), completed=done, total=total, visible=True)
+        elif isinstance(event, BatchDone):
+            self._progress.advance(self._now, event.samples)
+        else:
+            self._progress.advance(self._all)
+            self._lines(event)
+
+
+def cell_words(cell: Cell) -> str:
+    """A cell in a line."""
+    return f"{cell.victim.words} · {cell.attack.label} · {cell.threat.norm} {cell.threat.goal} {cell.threat.knowledge}"

@@ -1,0 +1,231 @@
+"""Plans, components and results as tables for a person."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tiltyard.parameters import keys, plain, words
+from tiltyard.plugins import Plugin, Plugins
+from tiltyard.spec.json_schema import first_sentence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tiltyard.spec import Cell, Plan
+
+PIPE_WIDTH = 200
+"""Columns of a table that goes into a pipe, where there is no window to fit."""
+
+
+def console() -> Console:
+    """The console of stdout; colours only on a terminal, and none under ``NO_COLOR``."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+
+
+def _table(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def eps_text(eps: float) -> str:
+    """``8/255`` where it is such a fraction, else the number."""
+    levels = eps * 255
+    whole = math.isclose(levels, round(levels), abs_tol=1e-6) and 0 < round(levels) < 255
+    return f"{round(levels)}/255" if whole else f"{eps:g}"
+
+
+def percent(value: float) -> str:
+    """A share as a percentage, or a dash where there is none."""
+    return "-" if value != value else f"{100 * value:.1f}"  # noqa: PLR0124 - not a number
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON values."""
+    return {
+        "name": plan.name,
+        "cells": [_cell_json(cell) for cell in plan.cells],
+        "victims": [{"id": victim.id, "words": victim.words} for victim in plan.victims],
+        "networks": _networks(plan),
+        "passes": _passes(plan),
+    }
+
+
+def _cell_json(cell: Cell) -> dict[str, Any]:
+    return {
+        "id": cell.id,
+        "victim": cell.victim.words,
+        "attack": cell.attack.label,
+        "threat": plain(cell.threat.model_dump()),
+        "samples": cell.samples,
+        "passes": cell.passes(),
+        "skip": cell.skip or None,
+    }
+
+
+def _networks(plan: Plan) -> int:
+    """Undefended networks to be fitted at least; a defence may ask for more."""
+    return len({str(plain(victim.fit_identity)) for victim in plan.victims if victim.source.trained})
+
+
+def _passes(plan: Plan) -> dict[str, Any]:
+    known = [passes for cell in plan.runnable if (passes := cell.passes())]
+    return {
+        "forwards": sum(forwards for forwards, _ in known),
+        "backwards": sum(backwards for _, backwards in known),
+        "cells_unknown": len(plan.runnable) - len(known),
+    }
+
+
+def plan_tables(plan: Plan) -> Iterator[Table | str]:
+    """Victims, attacks and skips of a plan, and what it will cost at most."""
+    victims = _table("Victims", ("dataset", "model", "labels", "defence", "seed", "cells"), ("seed", "cells"))
+    count = Counter(cell.victim for cell in plan.runnable)
+    for victim in plan.victims:
+        defence = victim.defence.label if victim.defence else "(undefended, seen by attackers)"
+        parts = (victim.dataset.label, victim.model.label, victim.labels.label, defence, str(victim.seed))
+        victims.add_row(*parts, str(count[victim]))
+    yield victims
+    attacks = _table(
+        "Attacks", ("attack", "threat", "cells", "forwards", "backwards"), ("cells", "forwards", "backwards")
+    )
+    grouped: dict[tuple[str, str], list[Cell]] = {}
+    for cell in plan.runnable:
+        eps = " ".join(map(eps_text, cell.threat.eps))
+        threat = f"{cell.threat.norm} {eps} {cell.threat.goal} {cell.threat.knowledge}"
+        grouped.setdefault((cell.attack.label, threat), []).append(cell)
+    for (attack, threat), cells in grouped.items():
+        passes = [cell.passes() for cell in cells]
+        sums = [f"{sum(one[n] for one in passes if one):,}" if all(passes) else "unknown" for n in (0, 1)]
+        attacks.add_row(attack, threat, str(len(cells)), *sums)
+    yield attacks
+    skipped = Counter(cell.skip for cell in plan.cells if cell.skip)
+    if skipped:
+        skips = _table("Skipped", ("cells", "reason"), ("cells",))
+        for reason, number in skipped.most_common():
+            skips.add_row(str(number), reason)
+        yield skips
+    total = _passes(plan)
+    unknown = f", besides {total['cells_unknown']} cells of unknown cost" if total["cells_unknown"] else ""
+    yield (
+        f"{len(plan.runnable)} cells to run, {len(plan.cells) - len(plan.runnable)} skipped; "
+        f"{len(plan.victims)} victims, {_networks(plan)} networks to train; at most {total['forwards']:,} forwards and {total['backwards']:,} "
+        f"backwards of one image{unknown}."
+    )
+
+
+def component_rows(plugins: Plugins, kinds: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """A row per component, and what is wrong with plugins that cannot be loaded."""
+    rows: list[dict[str, Any]] = []
+    broken: list[str] = []
+    for _, plugin in plugins.everything():
+        if not isinstance(plugin, Plugin):
+            broken.append(str(plugin))
+            continue
+        for kind in kinds:
+            for short, factory in plugin.factories[kind].items():
+                fields = keys(factory).model_fields
+                defaults = {name: "required" if f.is_required() else plain(f.default) for name, f in fields.items()}
+                rows.append(
+                    {
+                        "kind": kind,
+                        "name": f"{plugin.name}.{short}",
+                        "keys": defaults,
+                        "about": first_sentence(factory),
+                        "plugin": plugin.provenance,
+                        "unavailable": plugin.unavailable or None,
+                    }
+                )
+    return sorted(rows, key=lambda row: (kinds.index(row["kind"]), row["name"])), broken
+
+
+def component_table(rows: Iterable[dict[str, Any]]) -> Table:
+    """Components with their keys and defaults."""
+    table = _table("Components", ("kind", "name", "keys", "about", "plugin"))
+    for row in rows:
+        about = f"{row['about']} [unavailable: {row['unavailable']}]" if row["unavailable"] else row["about"]
+        table.add_row(row["kind"], row["name"], words(row["keys"]), about.replace("[", r"\["), row["plugin"])
+    return table
+
+
+def accuracy_tables(rows: pd.DataFrame) -> Iterator[Table | str]:
+    """One table per data set, model and ball: robust accuracy by label scheme and defence, a column per attack."""
+    done = rows[rows["status"] == "done"]
+    for (dataset, model, norm, eps), ball in done.groupby(["dataset", "model", "norm", "eps"], sort=True):
+        yield _accuracy_table(f"{dataset} · {model} · {norm} {eps_text(float(str(eps)))}: accuracy in %", ball)
+    rest = rows[rows["status"] != "done"]
+    for status, several in rest.groupby("status"):
+        cells = several.drop_duplicates("cell")
+        yield f"{len(cells)} cells {status}:"
+        for reason, number in Counter(cells["reason"].fillna("")).most_common():
+            yield f"  {number} x {reason}"
+
+
+def _accuracy_table(title: str, ball: pd.DataFrame) -> Table:
+    ball = ball.assign(column=ball["attack"] + ball.apply(_variant, axis=1))
+    columns = list(dict.fromkeys(ball["column"]))
+    entries = list(dict.fromkeys(zip(ball["labels"], ball["defence"], strict=True)))
+    cells: list[list[float]] = []
+    for labels, defence in entries:
+        own = ball[(ball["labels"] == labels) & (ball["defence"] == defence)]
+        robust = [own.loc[own["column"] == column, "robust_accuracy"] for column in columns]
+        cells.append([own["clean_accuracy"].mean(), *(values.mean(skipna=False) for values in robust)])
+    best = [max((v for v in column if v == v), default=math.nan) for column in zip(*cells, strict=True)]  # noqa: PLR0124
+    numbers = ("clean", *columns)
+    table = _table(title, ("labels", "defence", *numbers), numbers)
+    for (labels, defence), values in zip(entries, cells, strict=True):
+        shown = [f"[bold]{percent(v)}*[/bold]" if v == top else percent(v) for v, top in zip(values, best, strict=True)]
+        table.add_row(labels.replace("[", r"\["), defence.replace("[", r"\["), *shown)
+    return table
+
+
+def _variant(row: Any) -> str:
+    """What tells two columns of one attack apart: targets and knowledge."""
+    aim = f"\n{row['targets']} targets" if row["goal"] == "targeted" else ""
+    return aim + (f"\n{row['knowledge']}" if row["knowledge"] != "adaptive" else "")
+
+
+def board_table(board: pd.DataFrame) -> Table:
+    """The leaderboard with intervals."""
+    columns = (
+        "dataset",
+        "ball",
+        "rank",
+        "model",
+        "labels",
+        "defence",
+        "robust %",
+        "95 %",
+        "clean %",
+        "worst attack",
+        "attacks",
+    )
+    table = _table(
+        "Leaderboard: worst case over attacks, sample by sample", columns, ("rank", "robust %", "clean %", "attacks")
+    )
+    for row in board.to_dict("records"):
+        attacks = f"{row['attacks']}{' (incomplete)' if row['incomplete'] else ''}"
+        cells = (
+            row["dataset"],
+            f"{row['norm']} {eps_text(row['eps'])}",
+            str(row["rank"]),
+            row["model"],
+            row["labels"],
+            row["defence"],
+            percent(row["robust_accuracy"]),
+            f"{percent(row['robust_low'])}–{percent(row['robust_high'])}",
+            percent(row["clean_accuracy"]),
+            row["winning_attack"],
+            attacks,
+        )
+        table.add_row(*(str(cell).replace("[", r"\[") for cell in cells))
+    return table

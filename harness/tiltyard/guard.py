@@ -1,0 +1,82 @@
+"""Around every call of an attack: what it may disturb is saved before and put back after."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class TamperedError(RuntimeError):
+    """The attack changed the network's weights or buffers; they were restored."""
+
+
+@contextlib.contextmanager
+def untouched(network: nn.Module) -> Iterator[None]:
+    """Run foreign code on a network and leave no trace.
+
+    Random states, train and eval flags of every module, ``requires_grad``, parameter gradients, grad mode,
+    default dtype, current device, weights and buffers are as before; what is printed goes to stderr. Inside,
+    the network is in eval mode with frozen parameters, so that only input gradients are computed, and
+    gradients are on. Raises ``TamperedError`` if the weights had to be restored.
+    """
+    with _random_states(), _flags(network), _weights(network), contextlib.redirect_stdout(sys.stderr):
+        dtype = torch.get_default_dtype()
+        device = torch.cuda.current_device() if torch.cuda.is_initialized() else None
+        try:
+            with torch.enable_grad():
+                yield
+        finally:
+            torch.set_default_dtype(dtype)
+            if device is not None:
+                torch.cuda.set_device(device)
+
+
+@contextlib.contextmanager
+def _random_states() -> Iterator[None]:
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
+
+
+@contextlib.contextmanager
+def _flags(network: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in network.modules()]
+    parameters = [(p, p.requires_grad, p.grad) for p in network.parameters()]
+    try:
+        network.eval().requires_grad_(False)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for parameter, required, gradient in parameters:
+            parameter.requires_grad_(required)
+            parameter.grad = gradient
+
+
+@contextlib.contextmanager
+def _weights(network: nn.Module) -> Iterator[None]:
+    tensors = [tensor.detach() for tensor in (*network.parameters(), *network.buffers())]
+    before = [tensor.clone() for tensor in tensors]
+    try:
+        yield
+    finally:
+        changed = [(now, old) for now, old in zip(tensors, before, strict=True) if not _same(now, old)]
+        for now, old in changed:
+            now.copy_(old)
+    if changed:
+        raise TamperedError("the attack changed the network's weights or buffers")
+
+
+def _same(now: torch.Tensor, old: torch.Tensor) -> bool:
+    return torch.equal(now, old) or (now.shape == old.shape and bool((now.isnan() & old.isnan() | (now == old)).all()))

@@ -1,0 +1,71 @@
+"""Where and with what a run was made."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .parameters import plain
+from .spec import Plan, digest
+
+LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "adversarial-robustness-toolbox", "torchattacks")
+
+
+def provenance(plan: Plan, device: str, data: Mapping[str, str]) -> dict[str, Any]:
+    """Versions, device, plugins, data digests and the configuration of a run."""
+    components = {
+        part.identity["use"]: plain(part.identity)
+        for cell in plan.cells
+        for part in (cell.victim.dataset, cell.victim.model, cell.victim.labels, cell.victim.defence, cell.attack)
+        if part is not None
+    }
+    return {
+        "tiltyard": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device,
+        "libraries": {name: version for name in LIBRARIES if (version := _version(name))},
+        "git": _revision(plan.path.parent),
+        "command": sys.argv[1:],
+        "plan": plan_digest(plan),
+        "data_sha256": dict(data),
+        "components": components,
+        "config": plain(plan.config),
+    }
+
+
+def plan_digest(plan: Plan) -> str:
+    """Hash of everything that the tables of a plan show."""
+    return digest([[cell.id, cell.victim.words, cell.attack.label, cell.skip] for cell in plan.cells])
+
+
+def device_name(device: Any) -> str:
+    """The device in words."""
+    import torch
+
+    if device.type == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(device)}"
+    return f"cpu: {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _revision(folder: Path) -> str | None:
+    """The git revision of the benchmark's folder, marked where files have changed since."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

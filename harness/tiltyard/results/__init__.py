@@ -1,0 +1,94 @@
+"""Results as tidy tables: ``tiltyard.results.load("results/quickstart")``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..problems import UserError
+from .schema import EPOCHS, LEADERBOARD, RESULTS, SAMPLES, SCHEMA, STATUSES, VERDICTS, Column, frame
+from .store import CellFolder, Store, check_schema, read_json, write, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "EPOCHS",
+    "LEADERBOARD",
+    "RESULTS",
+    "SAMPLES",
+    "SCHEMA",
+    "STATUSES",
+    "VERDICTS",
+    "CellFolder",
+    "Column",
+    "Results",
+    "Store",
+    "frame",
+    "load",
+    "read_json",
+    "write",
+    "write_json",
+]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of one results folder; ``docs/results.md`` tells their columns."""
+
+    folder: Path
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """``results.parquet``: one row per cell and eps."""
+        import pandas as pd
+
+        return _typed(pd.read_parquet(self.folder / "results.parquet"), RESULTS)
+
+    @cached_property
+    def leaderboard(self) -> pd.DataFrame:
+        """``leaderboard.csv``: one row per data set, norm, eps and entry."""
+        import pandas as pd
+
+        return _typed(pd.read_csv(self.folder / "leaderboard.csv"), LEADERBOARD)
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """All cells' records in one table, with the cell's id in front."""
+        import pandas as pd
+
+        done = [cell for cell in self.table["cell"].unique() if (self.folder / "cells" / cell).exists()]
+        parts = {cell: CellFolder(self.folder / "cells" / cell).samples() for cell in done}
+        if not parts:
+            return frame((Column("cell", "string", ""), *SAMPLES), [])
+        joined: pd.DataFrame = pd.concat(parts, names=["cell"]).reset_index("cell").reset_index(drop=True)
+        return joined
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """The epochs of every fitted network, with the fit's id in front: its convergence curves."""
+        rows = []
+        for path in sorted(self.folder.glob("fits/*/fit.json")):
+            fit = read_json(path) or {}
+            rows += [{"fit": path.parent.name, "network": fit["words"]} | epoch for epoch in fit["epochs"]]
+        return frame((Column("fit", "string", ""), Column("network", "string", ""), *EPOCHS), rows)
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """``provenance.json``: versions, device, plugins, data digests and the configuration."""
+        return read_json(self.folder / "provenance.json") or {}
+
+
+def load(folder: str | Path) -> Results:
+    """The tables of a results folder; raises ``UserError`` where there is none."""
+    folder = Path(folder)
+    if not (folder / "results.parquet").exists():
+        raise UserError(f"{folder}: there is no results.parquet; `bench run` writes it")
+    check_schema(folder)
+    return Results(folder)
+
+
+def _typed(table: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
+    return table.astype({column.name: column.dtype for column in columns if column.name in table})

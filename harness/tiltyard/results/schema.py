@@ -1,0 +1,184 @@
+"""The columns of everything a run writes: names, types, units and meanings, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+"""Version of the folder's layout and columns; a newer folder is refused, never guessed at."""
+
+STATUSES = {
+    "ok": "the attack's image was verified as it came",
+    "repaired": "it was at most 1 % outside the ball or the box; the nearest image inside was judged instead",
+    "violated": "it was not finite, or further outside; it was not judged and is no success",
+    "undefined": "the victim's scores were not finite; never a success",
+    "not_attacked": "the clean image was wrong or rejected already, so there was nothing to attack",
+    "error": "the attack raised, returned something else than images, or did nothing at all",
+    "oom": "the attack ran out of memory even on a single image",
+}
+"""Status words of a sample. Only ok, repaired and not_attacked are verdicts."""
+
+VERDICTS = frozenset({"ok", "repaired", "not_attacked"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its pandas dtype, its unit where it has one, and what it means."""
+
+    name: str
+    dtype: str
+    meaning: str
+    unit: str = ""
+
+
+SAMPLES = (
+    Column("sample", "int64", "position in the test set"),
+    Column(
+        "eps",
+        "float64",
+        "radius of the ball the success is judged in",
+        "pixel range [0, 1], in the cell's norm",
+    ),
+    Column("target", "Int64", "class a targeted attack aims at; null if untargeted"),
+    Column("label", "int64", "true class"),
+    Column("clean_prediction", "int64", "class of the clean image"),
+    Column("correct", "bool", "the clean image is classified right, and not rejected by a detector"),
+    Column("prediction", "Int64", "class of the adversarial image; null where there is no verdict"),
+    Column("rejected", "boolean", "a detector rejects the adversarial image; null without a verdict"),
+    Column("left_class", "bool", "wrong and accepted, inside the ball"),
+    Column(
+        "reached_target",
+        "boolean",
+        "classified as the target and accepted, inside the ball; null if untargeted",
+    ),
+    Column("success", "bool", "the attacker's goal is reached: left_class, or reached_target if targeted"),
+    Column("status", "string", "; ".join(f"{word}: {meaning}" for word, meaning in STATUSES.items())),
+    Column("distance", "float64", "length of the perturbation of a success; null otherwise", "as eps"),
+    Column(
+        "margin",
+        "float64",
+        "margin of the adversarial image, negative where it is wrong and accepted",
+        "scores",
+    ),
+    Column("forwards", "int64", "images of this sample sent through the attacked network", "passes"),
+    Column("backwards", "int64", "gradients taken through it", "passes"),
+    Column("reason", "string", "why there is no verdict; null otherwise"),
+)
+
+IDENTITY = (
+    Column("benchmark", "string", "name of the benchmark"),
+    Column("dataset", "string", "data set"),
+    Column("model", "string", "architecture"),
+    Column("labels", "string", "label scheme"),
+    Column("defence", "string", "defence"),
+    Column("attack", "string", "attack"),
+    Column("norm", "string", "linf, l2, l1 or l0 (number of values changed)"),
+    Column("eps", "float64", "radius of the ball", "pixel range [0, 1], in the norm"),
+    Column("goal", "string", "untargeted or targeted"),
+    Column("targets", "string", "how targets were chosen; null if untargeted"),
+    Column(
+        "knowledge",
+        "string",
+        "adaptive: sees the defence; oblivious: attacks the undefended network; transfer: another seed's",
+    ),
+    Column("seed", "int64", "seed of training and attack"),
+)
+
+RESULTS = (
+    *IDENTITY,
+    Column("status", "string", "done, skipped or failed"),
+    Column("reason", "string", "why it was skipped or failed; null otherwise"),
+    Column("samples", "Int64", "test images"),
+    Column("clean_accuracy", "float64", "share of the samples classified right and accepted", "0..1"),
+    Column("clean_low", "float64", "its 95 % Wilson interval, lower end", "0..1"),
+    Column("clean_high", "float64", "upper end", "0..1"),
+    Column(
+        "robust_accuracy",
+        "float64",
+        "share of ALL samples classified right whose class no image of this attack changed; "
+        "null if any sample lacks a verdict",
+        "0..1",
+    ),
+    Column("robust_low", "float64", "its 95 % Wilson interval, lower end", "0..1"),
+    Column("robust_high", "float64", "upper end", "0..1"),
+    Column(
+        "success_rate",
+        "float64",
+        "share of the initially right samples on which the attacker's goal was reached",
+        "0..1",
+    ),
+    Column("left_rate", "float64", "share of the initially right samples that left their class", "0..1"),
+    Column(
+        "target_rate",
+        "float64",
+        "share of the initially right samples that reached the target; null if untargeted",
+        "0..1",
+    ),
+    Column("median_distance", "float64", "median length over successes; null without one", "as eps"),
+    Column("mean_distance", "float64", "mean length over successes; null without one", "as eps"),
+    Column("forwards", "float64", "mean forwards per attacked sample", "passes"),
+    Column("backwards", "float64", "mean backwards per attacked sample", "passes"),
+    *(Column(word, "Int64", f"samples with status {word}", "samples") for word in STATUSES),
+    Column("seconds", "float64", "time spent in the cell, on the machine of provenance.json", "s"),
+    Column("cell", "string", "id of the cell: its records are cells/<id>/samples.parquet"),
+    Column("victim", "string", "id of the victim"),
+    *(
+        Column(f"{part}_plugin", "string", f"distribution and version of the {part}'s plugin")
+        for part in ("dataset", "model", "labels", "defence", "attack")
+    ),
+)
+
+LEADERBOARD = (
+    Column("benchmark", "string", "name of the benchmark"),
+    Column("dataset", "string", "data set"),
+    Column("norm", "string", "norm of the threat"),
+    Column("eps", "float64", "radius of the ball", "pixel range [0, 1], in the norm"),
+    Column(
+        "rank",
+        "int64",
+        "place among the entries of this data set, norm and eps; equal robust accuracies share a place",
+    ),
+    Column("model", "string", "architecture"),
+    Column("labels", "string", "label scheme"),
+    Column("defence", "string", "defence"),
+    Column(
+        "robust_accuracy",
+        "float64",
+        "share of all samples that were right and that no verified image of any attack in this ball moved; "
+        "mean over seeds",
+        "0..1",
+    ),
+    Column("robust_low", "float64", "95 % Wilson interval over all samples of all seeds, lower end", "0..1"),
+    Column("robust_high", "float64", "upper end", "0..1"),
+    Column("robust_worst_seed", "float64", "the lowest of the seeds' robust accuracies", "0..1"),
+    Column("clean_accuracy", "float64", "mean over seeds", "0..1"),
+    Column("clean_low", "float64", "95 % Wilson interval, lower end", "0..1"),
+    Column("clean_high", "float64", "upper end", "0..1"),
+    Column("winning_attack", "string", "the attack that alone left the lowest accuracy"),
+    Column("attacks", "int64", "attacks that ran against this entry in this ball"),
+    Column("incomplete", "int64", "cells of this entry that failed or have samples without a verdict"),
+    Column("seeds", "int64", "trained victims"),
+    Column("samples", "int64", "samples per seed"),
+)
+
+EPOCHS = (
+    Column("epoch", "int64", "counted from 1"),
+    Column("lr", "float64", "learning rate at the end of the epoch"),
+    Column("train_loss", "float64", "mean training objective over the epoch"),
+    Column("validation_loss", "float64", "mean training objective on the held-out images"),
+    Column("validation_accuracy", "float64", "accuracy on the held-out images", "0..1"),
+    Column("seconds", "float64", "duration", "s"),
+)
+
+
+def frame(columns: Sequence[Column], rows: Iterable[Any]) -> pd.DataFrame:
+    """A DataFrame of exactly these columns and dtypes, from mappings; a missing key is null."""
+    import pandas as pd
+
+    table = pd.DataFrame(list(rows), columns=[column.name for column in columns])
+    return table.astype({column.name: column.dtype for column in columns})

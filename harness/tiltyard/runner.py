@@ -1,0 +1,284 @@
+"""A plan to records: victims trained or loaded once, cells run batch by batch, finished work passed over."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .contracts import Batch, Classifier, Data, Incompatible, MissingFile, pixels
+from .evaluator import evaluate
+from .leaderboard import CellRecords, leaderboard
+from .problems import UserError
+from .provenance import device_name, plan_digest, provenance
+from .results import RESULTS, CellFolder, Store, frame, read_json
+from .spec import Cell, Component, Plan, Victim
+from .statistics import cell_metrics
+from .training import FitTrainer, build
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .training.fit import Epoch
+
+KEPT = 2
+"""Classifiers kept in memory: the victim at hand and the one its attacker sees."""
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """A network was fitted for one more epoch."""
+
+    network: str
+    epoch: Epoch
+    epochs: int
+
+
+@dataclass(frozen=True)
+class CellStarted:
+    """A cell is being run; some of its samples may be finished already."""
+
+    cell: Cell
+    samples: int
+    finished: int
+
+
+@dataclass(frozen=True)
+class BatchDone:
+    """The records of so many more samples of a cell are on disk."""
+
+    cell: Cell
+    samples: int
+
+
+@dataclass(frozen=True)
+class CellFinished:
+    """A cell has come to its end: done, skipped or failed; ``before`` if an earlier run had done so."""
+
+    cell: Cell
+    status: str
+    reason: str | None = None
+    before: bool = False
+
+
+Event = EpochDone | CellStarted | BatchDone | CellFinished
+
+
+@dataclass
+class Run:
+    """One run of a plan into a store on a device."""
+
+    plan: Plan
+    store: Store
+    device: torch.device
+    report: Callable[[Event], None]
+    _classifiers: dict[Victim, Classifier] = field(default_factory=dict)
+
+    def __call__(self) -> bool:
+        """Run what is not finished and write the tables; whether every cell that could run did.
+
+        Input is checked before anything is trained: data that cannot be read and checkpoints that do not fit
+        raise ``UserError``.
+        """
+        waiting = [cell for cell in self.plan.runnable if not self._finished(cell)]
+        for cell in self.plan.runnable:
+            if cell not in set(waiting):
+                self.report(CellFinished(cell, *self._outcome(cell), before=True))
+        for cell in self.plan.cells:
+            if cell.skip:
+                self.report(CellFinished(cell, "skipped", cell.skip))
+        if waiting:
+            self._check_input(waiting)
+        try:
+            for _, cells in groupby(waiting, key=lambda cell: cell.victim):
+                for cell in cells:
+                    self._run(cell)
+        finally:
+            if waiting or not self._tables_current():
+                self._write_tables()
+        return all(self._outcome(cell)[0] != "failed" for cell in self.plan.runnable)
+
+    def _finished(self, cell: Cell) -> bool:
+        return self._outcome(cell)[0] in ("done", "skipped")
+
+    def _outcome(self, cell: Cell) -> tuple[str, str | None]:
+        summary = self.store.cell(cell.id).summary
+        return (summary["status"], summary["reason"]) if summary else ("unfinished", None)
+
+    def _tables_current(self) -> bool:
+        written = read_json(self.store.folder / "provenance.json")
+        return written is not None and written["plan"] == plan_digest(self.plan)
+
+    def _check_input(self, cells: list[Cell]) -> None:
+        """Read every data set and label file, and try every checkpoint, before the first epoch is spent."""
+        for victim in dict.fromkeys(v for cell in cells for v in (cell.victim, cell.surrogate) if v is not None):
+            data = self._data[victim.dataset]
+            if victim.source.weights is not None:
+                build(victim, data, self._scheme(victim))
+
+    def _run(self, cell: Cell) -> None:
+        """One cell, to its end or to its failure, which stays its own."""
+        folder = self.store.cell(cell.id)
+        started = time.perf_counter()
+        reason = None
+        try:
+            self._attack(cell, folder)
+            status = "done"
+        except Incompatible as refusal:
+            status, reason = "skipped", str(refusal)
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a cell must not stop the others
+            status, reason = "failed", f"{type(error).__name__}: {error}"
+            folder.folder.mkdir(parents=True, exist_ok=True)
+            (folder.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        spent = time.perf_counter() - started
+        folder.finish({"status": status, "reason": reason, "seconds": spent, "cell": _identity(self.plan, cell)})
+        self.report(CellFinished(cell, status, reason))
+
+    def _attack(self, cell: Cell, folder: CellFolder) -> None:
+        victim = self._classifier(cell.victim)
+        seen = self._classifier(cell.surrogate) if cell.surrogate else None
+        chosen = self._samples(cell)
+        finished = set(folder.samples()["sample"].tolist())
+        left = torch.tensor([sample for sample in chosen.tolist() if sample not in finished], dtype=torch.int64)
+        self.report(CellStarted(cell, len(chosen), len(finished)))
+        test = self._data[cell.victim.dataset].test
+        for ids in left.split(self.plan.benchmark.batch_size) if len(left) else ():
+            part = test[ids]
+            x, y = pixels(part.images.to(self.device)), part.labels.to(self.device)
+            batch = Batch(x, y, ids.to(self.device), seed=cell.victim.seed, key=cell.attack.use)
+            folder.add_part(
+                evaluate(
+                    victim,
+                    cell.attack.object,
+                    batch,
+                    cell.threats,
+                    cell.threat.eps,
+                    seen=seen,
+                    targets=cell.threat.targets,
+                )
+            )
+            self.report(BatchDone(cell, len(ids)))
+
+    def _samples(self, cell: Cell) -> torch.Tensor:
+        """Positions in the test set: the same for every cell of a data set, whatever its seed."""
+        count = len(self._data[cell.victim.dataset].test)
+        if cell.sampling == "first":
+            return torch.arange(min(cell.samples, count))
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+        return order[: cell.samples].sort().values
+
+    def _classifier(self, victim: Victim) -> Classifier:
+        if victim not in self._classifiers:
+            while len(self._classifiers) >= KEPT:
+                self._classifiers.pop(next(iter(self._classifiers)))
+            trainer = FitTrainer(
+                victim,
+                self._data[victim.dataset],
+                self._scheme(victim),
+                self.store,
+                self.device,
+                lambda words, epoch: self.report(EpochDone(words, epoch, victim.training.epochs)),
+            )
+            classifier = victim.defence.object(trainer) if victim.defence else trainer()
+            self._classifiers[victim] = classifier.to(self.device).eval().requires_grad_(False)
+        return self._classifiers[victim]
+
+    def _scheme(self, victim: Victim) -> Any:
+        try:
+            return victim.labels.object(self._data[victim.dataset].classes, self.plan.files)
+        except (MissingFile, ValueError) as error:
+            raise UserError(f"[[labels]] {victim.labels.label}: {error}") from error
+
+    @cached_property
+    def _data(self) -> Mapping[Component, Data]:
+        return _LoadedData(self.plan)
+
+    def _write_tables(self) -> None:
+        results, board = tables(self.plan, self.store)
+        hashes = {part.label: data.test.sha256() for part, data in self._data.items()}
+        self.store.write_tables(results, board, provenance(self.plan, device_name(self.device), hashes))
+
+
+class _LoadedData(dict[Component, Data]):
+    """The plan's data sets, each read on first use."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def __missing__(self, component: Component) -> Data:
+        try:
+            data: Data = component.object(self._plan.files)
+        except (MissingFile, ValueError) as error:
+            raise UserError(f"[[dataset]] {component.label}: {error}") from error
+        self[component] = data
+        return data
+
+
+def tables(plan: Plan, store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """``results`` and ``leaderboard`` of a plan: a pure function of the records in the store."""
+    rows: list[dict[str, Any]] = []
+    board: list[CellRecords] = []
+    for cell in plan.cells:
+        identity = _identity(plan, cell)
+        summary = store.cell(cell.id).summary
+        if cell.skip or summary is None or summary["status"] != "done":
+            status = {"status": "skipped", "reason": cell.skip} if cell.skip else summary
+            rows += [identity | {"eps": eps} | (status or {"status": "unfinished"}) for eps in cell.threat.eps]
+            if status and status["status"] == "failed":
+                board.append(CellRecords(identity, None))
+            continue
+        records = store.cell(cell.id).samples()
+        metrics = cell_metrics(records, cell.threat.goal == "targeted")
+        rows += [identity | summary | one for one in metrics]
+        board.append(CellRecords(identity, records))
+    known = {column.name for column in RESULTS}
+    rows = [{key: value for key, value in row.items() if key in known} | {"cell": row["id"]} for row in rows]
+    return frame(RESULTS, rows), leaderboard(board)
+
+
+def _identity(plan: Plan, cell: Cell) -> dict[str, Any]:
+    """The columns that tell what a cell is."""
+    victim, threat = cell.victim, cell.threat
+    parts = {
+        "dataset": victim.dataset,
+        "model": victim.model,
+        "labels": victim.labels,
+        "defence": victim.defence,
+        "attack": cell.attack,
+    }
+    words = {axis: part.label for axis, part in parts.items() if part}
+    plugins = {f"{axis}_plugin": part.provenance for axis, part in parts.items() if part}
+    return {
+        "benchmark": plan.name,
+        **words,
+        "norm": threat.norm,
+        "goal": threat.goal,
+        "targets": threat.targets if threat.goal == "targeted" else None,
+        "knowledge": threat.knowledge,
+        "seed": victim.seed,
+        "id": cell.id,
+        "victim": victim.id,
+        **plugins,
+    }
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto``, ``cpu`` or ``cuda`` (``cuda:1``) as a device that is there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f'--device {name}: no such device; choose "auto", "cpu" or "cuda"') from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"--device {name}: torch sees no CUDA device here; --device auto takes what there is")
+    return device

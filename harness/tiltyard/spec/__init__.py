@@ -1,0 +1,41 @@
+"""TOML in, plan out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..contracts import Files
+from ..plugins import Plugins
+from .build import Builder
+from .document import read
+from .plan import PROTOCOL, Cell, Component, Plan, Source, Victim, digest
+from .tables import Benchmark, ModelHost, ThreatTable, Training
+
+__all__ = [
+    "PROTOCOL",
+    "Benchmark",
+    "Cell",
+    "Component",
+    "ModelHost",
+    "Plan",
+    "Source",
+    "ThreatTable",
+    "Training",
+    "Victim",
+    "digest",
+    "plan",
+]
+
+
+def plan(
+    path: Path,
+    plugins: Plugins,
+    data: Path | None = None,
+    overrides: Iterable[str] = (),
+    only: Iterable[str] = (),
+) -> Plan:
+    """The plan of the benchmark file at ``path``; raises ``ConfigError`` with every mistake in it."""
+    document = read(path, overrides)
+    folders = ([data] if data else []) + [path.parent, Path()]
+    return Builder(document, plugins, Files(tuple(folders))).plan(only)

@@ -1,0 +1,242 @@
+"""From a document to a plan, with every mistake found on the way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..contracts import Files, MissingFile
+from ..parameters import Table, check, effective, keys, words
+from ..plugins import PluginError, Plugins
+from ..problems import ConfigError, Problem, suggest
+from . import matrix
+from .document import Document, Place
+from .plan import Cell, Component, Plan, Source, Victim, skip_reason
+from .tables import AXES, Benchmark, Host, ModelHost, ThreatTable, Training
+
+TableT = TypeVar("TableT", bound=Table)
+
+TOP_LEVEL = ("benchmark", "training", *AXES, "threat", "include", "exclude")
+
+DEFAULTS: dict[str, list[dict[str, Any]]] = {
+    "labels": [{"use": "labels.category"}],
+    "defence": [{"use": "native.none"}],
+}
+"""What the axes hold that a file does not mention."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of an axis: a component, with the source of its weights if it is a model, or a threat."""
+
+    use: str
+    label: str
+    component: Component | None = None
+    source: Source | None = None
+    threat: ThreatTable | None = None
+
+
+@dataclass
+class Builder:
+    """One pass over a document; mistakes gather in ``problems`` and are raised together."""
+
+    document: Document
+    plugins: Plugins
+    files: Files
+    problems: list[Problem] = field(default_factory=list)
+
+    def plan(self, only: Iterable[str] = ()) -> Plan:
+        """The plan; raises ``ConfigError`` with all mistakes."""
+        patterns = matrix.only(only)
+        tables = self.document.tables
+        for key in tables.keys() - set(TOP_LEVEL):
+            self._problem((key,), f'unknown table "{key}"{suggest(key, (*TOP_LEVEL, "extends"))}')
+        benchmark = self._table(Benchmark, ("benchmark",), tables.get("benchmark", {}))
+        training = self._table(Training, ("training",), tables.get("training", {}))
+        axes = {axis: self.axis(axis) for axis in matrix.AXIS_ORDER}
+        combinations = self._combinations(axes) if all(axes.values()) else []
+        if self.problems or benchmark is None or training is None:
+            raise ConfigError(self.problems)
+        chosen = [c for c in combinations if matrix.selected(c, patterns)]
+        if not chosen:
+            raise ConfigError([Problem(str(self.document.path), 0, "", "no cell is left after exclude and --only")])
+        cells = (_cell(c, seed, training, benchmark) for c in chosen for seed in benchmark.seeds)
+        name = benchmark.name or self.document.path.stem
+        return Plan(name, self.document.path, benchmark, tuple(dict.fromkeys(cells)), self.files, tables)
+
+    def _problem(self, place: Place, message: str) -> None:
+        self.problems.append(self.document.problem(place, message))
+
+    def _table(self, table: type[TableT], place: Place, given: object) -> TableT | None:
+        if not isinstance(given, Mapping):
+            self._problem(place, f"must be a table, not {given!r}")
+            return None
+        values, mistakes = check(table, given)
+        for loc, message in mistakes:
+            self._problem((*place, *loc), message)
+        return None if mistakes else table.model_construct(_fields_set=set(values), **values)
+
+    def axis(self, axis: str) -> list[Entry]:
+        """The entries of an axis, with labels that tell them apart."""
+        given = self.document.tables.get(axis, DEFAULTS.get(axis))
+        if not isinstance(given, list) or not given:
+            state = "is missing" if given is None else "must be an array of tables" if given else "is empty"
+            self._problem((axis,), f"the axis {state}: write at least one [[{axis}]]")
+            return []
+        entries = [self._entry(axis, (axis, n), table) for n, table in enumerate(given)]
+        built = [entry for entry in entries if entry is not None]
+        for label, count in Counter(entry.label for entry in built).items():
+            if count > 1:
+                self._problem(
+                    (axis,), f'{count} tables go by the name "{label}": make them differ, or give each a name'
+                )
+        return built
+
+    def _entry(self, axis: str, place: Place, given: object) -> Entry | None:
+        if not isinstance(given, Mapping):
+            self._problem(place, f"must be a table, not {given!r}")
+            return None
+        return self._threat(place, given) if axis == "threat" else self._component(axis, place, given)
+
+    def _threat(self, place: Place, given: Mapping[str, Any]) -> Entry | None:
+        table = self._table(ThreatTable, place, given)
+        if table is None:
+            return None
+        if mistake := table.problem():
+            self._problem(place, mistake)
+        aim = "" if table.goal == "untargeted" else f" targeted {table.targets}"
+        known = "" if table.knowledge == "adaptive" else f" {table.knowledge}"
+        return Entry(table.norm, table.name or f"{table.norm}{aim}{known}", threat=table)
+
+    def _component(self, axis: str, place: Place, given: Mapping[str, Any]) -> Entry | None:
+        hosted = ModelHost if axis == "model" else Host
+        own = {key: value for key, value in given.items() if key not in hosted.model_fields}
+        host = self._table(hosted, place, {key: value for key, value in given.items() if key not in own})
+        if host is None:
+            return None
+        try:
+            plugin, factory = self.plugins.factory(AXES[axis], host.use)
+        except PluginError as error:
+            self._problem((*place, "use"), str(error))
+            return None
+        values, mistakes = check(keys(factory), own)
+        try:
+            built = None if mistakes else factory(**values)
+        except (ValueError, TypeError) as error:
+            mistakes.append(((), str(error)))
+            built = None
+        for loc, message in mistakes:
+            self._problem((*place, *loc), message)
+        if built is None:
+            return None
+        repeated = sum(t.get("use") == host.use for t in self._siblings(axis)) > 1
+        label = host.name or (f"{host.use}[{words(own)}]" if repeated and own else host.use)
+        identity = {
+            "use": host.use,
+            "parameters": effective(factory, built, values),
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "code": plugin.code,
+        }
+        component = Component(host.use, label, built, identity, plugin.unavailable)
+        source = self._source(place, host) if isinstance(host, ModelHost) else None
+        return Entry(host.use, label, component, source)
+
+    def _siblings(self, axis: str) -> list[Mapping[str, Any]]:
+        tables = self.document.tables.get(axis, [])
+        return [t for t in tables if isinstance(t, Mapping)] if isinstance(tables, list) else []
+
+    def _source(self, place: Place, host: ModelHost) -> Source:
+        if host.weights is None:
+            if host.finetune or host.rename:
+                self._problem(place, "finetune and rename are for a model with weights")
+            return Source(host)
+        try:
+            path = self.files.find(host.weights)
+            return Source(host, path, hashlib.sha256(path.read_bytes()).hexdigest())
+        except (MissingFile, OSError) as error:
+            self._problem((*place, "weights"), str(error))
+            return Source(host)
+
+    def _combinations(self, axes: Mapping[str, Sequence[Entry]]) -> list[dict[str, Entry]]:
+        combinations = matrix.product(axes)
+        for number, patterns in self._tables_of("exclude"):
+            if self._axes_known(("exclude", number), patterns):
+                kept = [c for c in combinations if not matrix.selected(c, patterns)]
+                if len(kept) == len(combinations):
+                    self._problem(
+                        ("exclude", number),
+                        "matches no cell; a name must be an entry's, or a pattern such as art.*",
+                    )
+                combinations = kept
+        for number, given in self._tables_of("include"):
+            if self._axes_known(("include", number), given):
+                combinations += matrix.product(self._included(axes, number, given))
+        return combinations
+
+    def _tables_of(self, key: str) -> list[tuple[int, Mapping[str, Any]]]:
+        given = self.document.tables.get(key, [])
+        if not isinstance(given, list) or not all(isinstance(table, Mapping) and table for table in given):
+            self._problem((key,), f"must be an array of tables: write [[{key}]] and name at least one axis")
+            return []
+        return list(enumerate(given))
+
+    def _axes_known(self, place: Place, given: Mapping[str, Any]) -> bool:
+        unknown = given.keys() - set(matrix.AXIS_ORDER)
+        for axis in unknown:
+            self._problem((*place, axis), f'unknown axis "{axis}"{suggest(axis, matrix.AXIS_ORDER)}')
+        return not unknown
+
+    def _included(
+        self, axes: Mapping[str, Sequence[Entry]], number: int, given: Mapping[str, Any]
+    ) -> dict[str, Sequence[Entry]]:
+        """The axes of one ``[[include]]``: new entries, declared ones by pattern, or all where it is silent."""
+        own: dict[str, Sequence[Entry]] = {}
+        for axis, declared in axes.items():
+            value, place = given.get(axis), ("include", number, axis)
+            if value is None:
+                own[axis] = declared
+            elif isinstance(value, Mapping):
+                entry = self._entry(axis, place, value)
+                own[axis] = [self._distinguished(entry, value, declared)] if entry else []
+            else:
+                own[axis] = [entry for entry in declared if matrix.matches(entry, value)]
+                if not own[axis]:
+                    self._problem(
+                        place,
+                        f"{value!r} matches no [[{axis}]]{suggest(str(value), (e.label for e in declared))}",
+                    )
+        return own
+
+    @staticmethod
+    def _distinguished(entry: Entry, given: Mapping[str, Any], declared: Sequence[Entry]) -> Entry:
+        """The entry under a name of its own, where the axis holds another of the same component."""
+        if entry.label not in {other.label for other in declared}:
+            return entry
+        own = {key: value for key, value in given.items() if key not in ModelHost.model_fields}
+        label = f"{entry.label}[{words(own)}]"
+        component = replace(entry.component, label=label) if entry.component else None
+        return replace(entry, label=label, component=component)
+
+
+def components(axis: str, tables: Sequence[Mapping[str, Any]], plugins: Plugins) -> list[Component]:
+    """Components from tables alone, without a file; raises ``ConfigError``."""
+    builder = Builder(Document(Path(), {axis: list(tables)}), plugins, Files())
+    entries = builder.axis(axis)
+    if builder.problems:
+        raise ConfigError(builder.problems)
+    return [entry.component for entry in entries if entry.component]
+
+
+def _cell(entries: Mapping[str, Entry], seed: int, training: Training, benchmark: Benchmark) -> Cell:
+    parts = {axis: entry.component for axis, entry in entries.items() if entry.component}
+    source, threat = entries["model"].source, entries["threat"].threat
+    assert source is not None
+    assert threat is not None
+    victim = Victim(parts["dataset"], parts["model"], source, parts["labels"], parts["defence"], training, seed)
+    skip = skip_reason(victim, parts["attack"], threat)
+    return Cell(victim, parts["attack"], threat, benchmark.samples, benchmark.sampling, skip)

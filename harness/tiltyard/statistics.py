@@ -1,0 +1,72 @@
+"""Numbers from per-sample records: rates with intervals, and the row of a cell."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from .results import STATUSES, VERDICTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def wilson(successes: int, count: int) -> tuple[float, float]:
+    """95 % Wilson score interval of a share (Wilson 1927, JASA 22); not a number for no samples at all."""
+    from scipy.stats import binomtest
+
+    if not count:
+        return math.nan, math.nan
+    interval = binomtest(successes, count).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def by_sample(records: pd.DataFrame) -> pd.DataFrame:
+    """One row per sample and eps: an attack that had several targets counts by its best one."""
+    grouped = records.groupby(["eps", "sample"], sort=True)
+    merged: pd.DataFrame = grouped.agg(
+        correct=("correct", "first"),
+        left_class=("left_class", "any"),
+        reached_target=("reached_target", "any"),
+        success=("success", "any"),
+        distance=("distance", "min"),
+        forwards=("forwards", "sum"),
+        backwards=("backwards", "sum"),
+        decided=("status", lambda words: words.isin(list(VERDICTS)).all()),
+    )
+    return merged.reset_index()
+
+
+def cell_metrics(records: pd.DataFrame, targeted: bool) -> list[dict[str, Any]]:
+    """The metric columns of ``results.RESULTS`` for one cell: one mapping per eps, from its records."""
+    merged = by_sample(records)
+    return [
+        _metrics(merged[merged["eps"] == eps], targeted)
+        | {"eps": eps}
+        | {word: int((rows["status"] == word).sum()) for word in STATUSES}
+        for eps, rows in records.groupby("eps", sort=True)
+    ]
+
+
+def _metrics(rows: pd.DataFrame, targeted: bool) -> dict[str, Any]:
+    count, right = len(rows), int(rows["correct"].sum())
+    left = int(rows["left_class"].sum())
+    clean_low, clean_high = wilson(right, count)
+    metrics: dict[str, Any] = {
+        "samples": count,
+        "clean_accuracy": right / count,
+        "clean_low": clean_low,
+        "clean_high": clean_high,
+        "median_distance": rows["distance"].median(),
+        "mean_distance": rows["distance"].mean(),
+        "forwards": rows.loc[rows["correct"], "forwards"].mean(),
+        "backwards": rows.loc[rows["correct"], "backwards"].mean(),
+    }
+    if rows["decided"].all():
+        # A sample without a verdict is neither robust nor broken: no share is better than a wrong one.
+        low, high = wilson(right - left, count)
+        metrics |= {"robust_accuracy": (right - left) / count, "robust_low": low, "robust_high": high}
+        if right:
+            metrics |= {"success_rate": int(rows["success"].sum()) / right, "left_rate": left / right}
+            metrics |= {"target_rate": int(rows["reached_target"].sum()) / right} if targeted else {}
+    return metrics

@@ -1,0 +1,180 @@
+"""One plain loop that fits a network, epoch by epoch, and can be taken up again after any of them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from ..contracts import Classifier, Objective, Split, pixels
+from ..results import write
+from ..spec.tables import Training
+from .augment import augment
+
+RESIDENT = 4 << 30
+"""Bytes of training images up to which they are kept on an accelerator."""
+
+
+class DivergedError(RuntimeError):
+    """The training objective is not finite any more."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of the history; ``results.EPOCHS`` tells the columns."""
+
+    epoch: int
+    lr: float
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+
+    def score(self, select: str) -> float:
+        """What the kept epoch has the most of."""
+        return {"accuracy": self.validation_accuracy, "loss": -self.validation_loss, "last": self.epoch}[select]
+
+
+def own_loss(classifier: Classifier, x: Tensor, y: Tensor) -> Tensor:
+    """The label scheme's own loss (N,): what undefended networks are fitted to."""
+    return classifier.loss(x, y)
+
+
+def fit(
+    classifier: Classifier,
+    train: Split,
+    held_out: Split,
+    recipe: Training,
+    objective: Objective,
+    seed: int,
+    checkpoint: Path,
+    report: Callable[[Epoch], None],
+) -> list[Epoch]:
+    """Fit a classifier in place, leave it with the weights of the selected epoch, and return the history.
+
+    After every epoch the state is written to ``checkpoint``; if that file exists, training goes on from it and
+    comes to the same weights as if it had never stopped. Raises ``DivergedError``.
+    """
+    device = next(classifier.parameters()).device
+    optimiser = _optimiser(classifier, recipe)
+    if train.images.nbytes <= RESIDENT and device.type != "cpu":
+        train = Split(train.images.to(device), train.labels.to(device))
+    history: list[Epoch] = []
+    best: dict[str, Tensor] = _copied(classifier)
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        classifier.load_state_dict(saved["classifier"])
+        optimiser.load_state_dict(saved["optimiser"])
+        history, best = [Epoch(**epoch) for epoch in saved["history"]], saved["best"]
+    for number in range(len(history) + 1, recipe.epochs + 1):
+        epoch = _epoch(number, classifier, optimiser, train, held_out, recipe, objective, seed)
+        if not history or epoch.score(recipe.select) > max(past.score(recipe.select) for past in history):
+            best = _copied(classifier)
+        history.append(epoch)
+        state = {
+            "classifier": classifier.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "history": [asdict(past) for past in history],
+            "best": best,
+        }
+        write(checkpoint, lambda path, state=state: torch.save(state, path))  # type: ignore[misc]
+        report(epoch)
+    classifier.load_state_dict(best)
+    return history
+
+
+def _copied(classifier: Classifier) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in classifier.state_dict().items()}
+
+
+def _optimiser(classifier: Classifier, recipe: Training) -> Any:
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(classifier.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    return torch.optim.SGD(
+        classifier.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def learning_rate(recipe: Training, epochs_done: float) -> float:
+    """The learning rate after so many epochs, parts of an epoch included."""
+    share = epochs_done / recipe.epochs
+    if recipe.schedule == "cosine":
+        return recipe.lr * (1 + math.cos(math.pi * share)) / 2
+    if recipe.schedule == "multistep":
+        return recipe.lr * recipe.gamma ** sum(milestone <= epochs_done for milestone in recipe.milestones)
+    if recipe.schedule == "one_cycle":
+        return recipe.lr * min(share / 0.3, (1 - share) / 0.7)
+    return recipe.lr
+
+
+def _epoch(
+    number: int,
+    classifier: Classifier,
+    optimiser: Any,
+    train: Split,
+    held_out: Split,
+    recipe: Training,
+    objective: Objective,
+    seed: int,
+) -> Epoch:
+    started = time.perf_counter()
+    device = next(classifier.parameters()).device
+    # Every epoch has its own streams, so that one taken up again draws what it would have drawn.
+    stream = seed * 1_000_003 + number
+    generator = Generator().manual_seed(stream)
+    losses: list[Tensor] = []
+    classifier.train()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(stream)
+        batches = list(_batches(len(train), recipe.batch_size, generator))
+        for step, index in enumerate(batches):
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(recipe, number - 1 + step / len(batches))
+            chosen = train[index.to(train.images.device)]
+            x = augment(pixels(chosen.images.to(device)), recipe.augment, generator)
+            losses.append(_step(classifier, optimiser, x, chosen.labels.to(device), recipe.amp, objective))
+    train_loss = float(torch.stack(losses).mean())
+    if not math.isfinite(train_loss):
+        raise DivergedError(f"the loss is {train_loss} in epoch {number}; lower training.lr = {recipe.lr}")
+    classifier.eval()
+    loss, accuracy = _validate(classifier, held_out, recipe.batch_size, objective)
+    rate = learning_rate(recipe, number)
+    return Epoch(number, rate, train_loss, loss, accuracy, time.perf_counter() - started)
+
+
+def _batches(count: int, size: int, generator: Generator) -> Iterator[Tensor]:
+    """A shuffled pass over the positions; a last batch of one is left out, which BatchNorm could not take."""
+    for index in torch.randperm(count, generator=generator).split(size):
+        if len(index) > 1:
+            yield index
+
+
+def _step(classifier: Classifier, optimiser: Any, x: Tensor, y: Tensor, amp: bool, objective: Objective) -> Tensor:
+    """One step of the optimiser; the mean loss stays on the device, so that nothing waits for it."""
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=amp):
+        loss = objective(classifier, x, y).float().mean()
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    return loss.detach()
+
+
+def _validate(classifier: Classifier, split: Split, size: int, objective: Objective) -> tuple[float, float]:
+    """Mean objective and accuracy on held-out images."""
+    device = next(classifier.parameters()).device
+    total, right = 0.0, 0
+    with torch.no_grad():
+        for x, y in split.batches(size, device):
+            total += float(objective(classifier, x, y).double().sum())
+            right += int((classifier(x).argmax(1) == y).sum())
+    return total / len(split), right / len(split)
