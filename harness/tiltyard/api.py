@@ -70,11 +70,8 @@ def evaluate(
 
 def _run(plan: Plan, folder: Path, device: torch.device) -> Results:
     store = Store(folder)
-    store.open()
-    try:
+    with store.locked():
         Run(plan, store, device, lambda _: None)()
-    finally:
-        store.close()
     return load(folder)
 
 

@@ -23,7 +23,10 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
 
 def by_sample(records: pd.DataFrame) -> pd.DataFrame:
     """One row per sample and eps: an attack that had several targets counts by its best one."""
-    grouped = records.groupby(["eps", "sample"], sort=True)
+    known = records.assign(
+        decided=records["status"].isin(list(VERDICTS)), reached_target=records["reached_target"].fillna(False)
+    )
+    grouped = known.groupby(["eps", "sample"], sort=True)
     merged: pd.DataFrame = grouped.agg(
         correct=("correct", "first"),
         left_class=("left_class", "any"),
@@ -32,7 +35,7 @@ def by_sample(records: pd.DataFrame) -> pd.DataFrame:
         distance=("distance", "min"),
         forwards=("forwards", "sum"),
         backwards=("backwards", "sum"),
-        decided=("status", lambda words: words.isin(list(VERDICTS)).all()),
+        decided=("decided", "all"),
     )
     return merged.reset_index()
 

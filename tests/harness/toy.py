@@ -1,4 +1,4 @@
-"""A plugin of toys: data that is quick to learn, a small network, attacks and defences that behave, and some that do not."""
+"""A plugin of toys: data quick to learn, a small network, attacks and defences that behave, and some that do not."""
 
 from __future__ import annotations
 

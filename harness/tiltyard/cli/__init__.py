@@ -15,7 +15,10 @@ from tiltyard.problems import UserError
 
 from .commands import bench
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
+
+REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
+"""What a disk says no with: the user's to put right, and nothing that was written is torn."""
 
 
 def main() -> NoReturn:
@@ -31,7 +34,7 @@ def main() -> NoReturn:
     except UserError as error:
         code = _tell(str(error))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO):
+        if error.errno not in REFUSALS:
             raise
         where = f"{error.filename}: " if error.filename else ""
         code = _tell(f"{where}{error.strerror}; nothing that was finished is lost. Go on with: {_again()}")

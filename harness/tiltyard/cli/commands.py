@@ -70,12 +70,8 @@ def run(
 
     plan = _plan(toml, data, overrides, only, plugin)
     store = Store(results / plan.name)
-    store.open()
-    try:
-        with reporter(plan, quiet=quiet, verbose=verbose) as report:
-            fine = Run(plan, store, pick_device(device), report)()
-    finally:
-        store.close()
+    with store.locked(), reporter(plan, quiet=quiet, verbose=verbose) as report:
+        fine = Run(plan, store, pick_device(device), report)()
     if as_json:
         table = load(store.folder).table
         _print_json("run", {"results": str(store.folder), "cells": table["status"].value_counts().to_dict()})

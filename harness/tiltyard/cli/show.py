@@ -114,12 +114,16 @@ def plan_tables(plan: Plan) -> Iterator[Table | str]:
         for reason, number in skipped.most_common():
             skips.add_row(str(number), reason)
         yield skips
+    yield _cost(plan)
+
+
+def _cost(plan: Plan) -> str:
     total = _passes(plan)
     unknown = f", besides {total['cells_unknown']} cells of unknown cost" if total["cells_unknown"] else ""
-    yield (
+    return (
         f"{len(plan.runnable)} cells to run, {len(plan.cells) - len(plan.runnable)} skipped; "
-        f"{len(plan.victims)} victims, {_networks(plan)} networks to train; at most {total['forwards']:,} forwards and {total['backwards']:,} "
-        f"backwards of one image{unknown}."
+        f"{len(plan.victims)} victims, {_networks(plan)} networks to train; "
+        f"at most {total['forwards']:,} forwards and {total['backwards']:,} backwards of one image{unknown}."
     )
 
 

@@ -1,13 +1,13 @@
-"""The results folder: locked by one run, written atomically, read by anyone."""
+"""The results folder: locked by one run at a time, written atomically, read by anyone."""
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -23,34 +23,30 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock: IO[str] | None = None
 
-    def open(self) -> None:
-        """Make the folder, refuse one of a newer schema, and hold its lock until ``close``."""
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder and hold its lock; refuse one that another run holds or a newer version wrote."""
+        with self._lock_file() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"{self.folder}: another run is writing there; wait for it, or choose another with --results DIR"
+                ) from error
+            check_schema(self.folder)
+            if not (self.folder / "schema.json").exists():
+                write_json(self.folder / "schema.json", {"schema": SCHEMA})
+            yield
+
+    def _lock_file(self) -> IO[str]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / ".lock").open("a+")
+            return (self.folder / ".lock").open("a+")
         except OSError as error:
             raise UserError(
-                f"{self.folder}: cannot be written to ({error.strerror}); choose another with --results DIR"
+                f"{self.folder}: cannot be written to ({error.strerror}); choose another folder with --results DIR"
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self.close()
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                raise
-            raise UserError(
-                f"{self.folder}: another run is writing there; wait for it, or choose another folder with --results DIR"
-            ) from error
-        check_schema(self.folder)
-        write_json(self.folder / "schema.json", {"schema": SCHEMA})
-
-    def close(self) -> None:
-        """Let the lock go."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
     def cell(self, cell_id: str) -> CellFolder:
         """The records of a cell."""
@@ -62,9 +58,9 @@ class Store:
 
     def write_tables(self, results: pd.DataFrame, leaderboard: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
         """Write ``results.csv``, ``results.parquet``, ``leaderboard.csv`` and ``provenance.json``."""
-        write(self.folder / "results.parquet", lambda path: results.to_parquet(path, index=False))
-        write(self.folder / "results.csv", lambda path: results.to_csv(path, index=False))
-        write(self.folder / "leaderboard.csv", lambda path: leaderboard.to_csv(path, index=False))
+        write(self.folder / "results.parquet", results.to_parquet(index=False))
+        write(self.folder / "results.csv", results.to_csv(index=False).encode())
+        write(self.folder / "leaderboard.csv", leaderboard.to_csv(index=False).encode())
         write_json(self.folder / "provenance.json", provenance)
 
 
@@ -94,14 +90,13 @@ class CellFolder:
     def add_part(self, records: pd.DataFrame) -> None:
         """Keep the records of one finished batch."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"part-{int(records['sample'].iloc[0]):08d}.parquet"
-        write(path, lambda temporary: records.to_parquet(temporary, index=False))
+        write(self.folder / f"part-{int(records['sample'].iloc[0]):08d}.parquet", records.to_parquet(index=False))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Join the parts into ``samples.parquet`` and write ``cell.json``."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        records = self.samples()
-        write(self.folder / "samples.parquet", lambda path: records.to_parquet(path, index=False))
+        records = self.samples().sort_values(["sample", "eps", "target"], ignore_index=True)
+        write(self.folder / "samples.parquet", records.to_parquet(index=False))
         for part in self.folder.glob("part-*.parquet"):
             part.unlink()
         write_json(self.folder / "cell.json", summary)
@@ -117,16 +112,16 @@ def check_schema(folder: Path) -> None:
         )
 
 
-def write(path: Path, fill: Callable[[Path], object]) -> None:
+def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: into a temporary one beside it, synced, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     temporary = Path(name)
     try:
-        os.close(handle)
-        fill(temporary)
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:
@@ -135,7 +130,7 @@ def write(path: Path, fill: Callable[[Path], object]) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file atomically."""
-    write(path, lambda temporary: temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8"))
+    write(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

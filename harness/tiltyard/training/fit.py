@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -77,13 +78,15 @@ def fit(
         if not history or epoch.score(recipe.select) > max(past.score(recipe.select) for past in history):
             best = _copied(classifier)
         history.append(epoch)
+        buffer = io.BytesIO()
         state = {
             "classifier": classifier.state_dict(),
             "optimiser": optimiser.state_dict(),
             "history": [asdict(past) for past in history],
             "best": best,
         }
-        write(checkpoint, lambda path, state=state: torch.save(state, path))  # type: ignore[misc]
+        torch.save(state, buffer)
+        write(checkpoint, buffer.getvalue())
         report(epoch)
     classifier.load_state_dict(best)
     return history

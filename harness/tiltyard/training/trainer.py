@@ -107,10 +107,10 @@ class FitTrainer:
         (folder / "unfinished.pt").unlink(missing_ok=True)
 
     def _save(self, classifier: Classifier, path: Path) -> None:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         state = {name: tensor.contiguous().cpu() for name, tensor in classifier.state_dict().items()}
-        write(path, lambda temporary: save_file(state, temporary))
+        write(path, save(state))
 
     def _load(self, classifier: Classifier, weights: Path, known: Mapping[str, Any]) -> None:
         """Load a fit; refuse one whose file, data or held-out accuracy is not what was recorded."""

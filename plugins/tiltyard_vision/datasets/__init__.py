@@ -1,0 +1,1 @@
+"""Sources of images, each decoded once to uint8 tensors."""

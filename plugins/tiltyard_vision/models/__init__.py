@@ -1,0 +1,1 @@
+"""Architectures without input normalisation; each one's last layer is called ``head``."""

@@ -1,0 +1,77 @@
+"""Toy plugin, toy benchmark, and the command line in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tiltyard.plugins import Plugins
+from tiltyard.results import Results, Store, load
+from tiltyard.runner import Event, Run, pick_device
+from tiltyard.spec import Plan
+from tiltyard.spec import plan as make_plan
+
+TOY = Path(__file__).with_name("toy.py")
+
+TOML = """
+[benchmark]
+name = "toy"
+samples = 24
+batch_size = 8
+[training]
+epochs = 2
+lr = 0.05
+batch_size = 32
+[[dataset]]
+use = "toy.blobs"
+[[model]]
+use = "toy.linear"
+[[labels]]
+use = "toy.onehot"
+[[defence]]
+use = "toy.none"
+[[attack]]
+use = "toy.descent"
+[[threat]]
+norm = "linf"
+eps = ["16/255", "32/255"]
+"""
+
+
+@pytest.fixture(scope="session")
+def toys() -> Plugins:
+    """The toy plugin beside the installed ones."""
+    return Plugins([TOY])
+
+
+@pytest.fixture
+def planned(tmp_path: Path, toys: Plugins) -> Callable[..., Plan]:
+    """Write the toy benchmark, with replacements, and plan it."""
+
+    def make(*replacements: tuple[str, str], extra: str = "", **options: Any) -> Plan:
+        text = TOML
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "toy.toml"
+        path.write_text(text + extra)
+        return make_plan(path, toys, **options)
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., tuple[bool, list[Event], Results]]:
+    """Run a plan on the CPU and load what it wrote."""
+
+    def execute(plan: Plan, folder: Path | None = None) -> tuple[bool, list[Event], Results]:
+        store = Store(folder or tmp_path / "results")
+        events: list[Event] = []
+        with store.locked():
+            fine = Run(plan, store, pick_device("cpu"), events.append)()
+        return fine, events, load(store.folder)
+
+    return execute
