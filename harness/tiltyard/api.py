@@ -97,11 +97,16 @@ def _victim(classifier: Classifier, data: Data, name: str, seed: int) -> Victim:
     digest = hashlib.sha256()
     for key, tensor in classifier.state_dict().items():
         digest.update(key.encode() + tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
-    source = Source(ModelHost(use=name, normalise="none"), Path(name), digest.hexdigest())
-    given = {axis: _given(axis, name) for axis in ("model", "labels", "defence")}
-    given["defence"] = _given("defence", type(classifier).__name__, lambda _: classifier, digest.hexdigest())
-    dataset = _given("dataset", "images", _Memory(data), data.test.sha256())
-    return Victim(dataset, given["model"], source, given["labels"], given["defence"], Training(), seed)
+    scheme = classifier.scheme
+    return Victim(
+        dataset=_given("dataset", "images", _Memory(data), data.test.sha256()),
+        model=_given("model", name, lambda shape, head: classifier.network),
+        source=Source(ModelHost(use=name, normalise="none")),
+        labels=_given("labels", type(scheme).__name__, lambda classes, files: scheme),
+        defence=_given("defence", type(classifier).__name__, lambda trainer: classifier, digest.hexdigest()),
+        training=Training(),
+        seed=seed,
+    )
 
 
 class _Memory:
@@ -115,7 +120,7 @@ class _Memory:
         return self.data
 
 
-def _given(axis: str, label: str, content: Any = None, code: str = "") -> Component:
+def _given(axis: str, label: str, content: Any, code: str = "") -> Component:
     identity = {"use": label, "parameters": {}, "distribution": "python", "version": axis, "code": code}
     return Component(label, label, content, identity)
 
@@ -141,10 +146,9 @@ def _threats(given: Threat | Mapping[str, Any] | Sequence[Threat | Mapping[str, 
 def _threat(given: Threat | Mapping[str, Any]) -> ThreatTable:
     if isinstance(given, Threat):
         given = {"norm": given.norm, "eps": given.eps, "goal": given.goal, "knowledge": given.knowledge}
-    values, mistakes = check(ThreatTable, given)
-    if mistakes:
+    table, mistakes = check(ThreatTable, given)
+    if table is None:
         raise UserError("; ".join(f"threat {'.'.join(map(str, loc))}: {message}" for loc, message in mistakes))
-    table = ThreatTable(**values)
     if mistake := table.problem():
         raise UserError(f"threat: {mistake}")
     if table.knowledge != "adaptive":

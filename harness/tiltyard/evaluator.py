@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EPS_SLACK = 1e-5
 """Relative overshoot of eps that float32 arithmetic explains."""
+ROUNDING = 2.0**-24
+"""How far float32 may put a pixel of a sum in [0, 1]: what tells at an eps below one grey level."""
 BOX_SLACK = 1e-6
 """Overshoot of [0, 1] that float32 arithmetic explains."""
 REPAIRABLE = 0.01
@@ -183,7 +185,7 @@ def _verified(images: Tensor, clean: Tensor, threat: Threat) -> tuple[Tensor, li
     images = torch.where(finite.view(-1, 1, 1, 1), images, clean)
     outside = (images - images.clamp(0, 1)).flatten(1).abs().amax(1)
     length = distance(images - clean, threat.norm)
-    exact = finite & (outside <= BOX_SLACK) & (length <= threat.eps * (1 + EPS_SLACK))
+    exact = finite & (outside <= BOX_SLACK) & (length <= _reach(threat, clean))
     near = finite & ~exact & (outside <= REPAIRABLE) & (length <= threat.eps * (1 + REPAIRABLE))
     if bool(near.any()):
         back = clean[near] + project(images[near] - clean[near], threat.norm, threat.eps)
@@ -191,6 +193,13 @@ def _verified(images: Tensor, clean: Tensor, threat: Threat) -> tuple[Tensor, li
     kept = (exact | near).view(-1, 1, 1, 1)
     words = ["ok" if e else "repaired" if n else "violated" for e, n in zip(exact.tolist(), near.tolist(), strict=True)]
     return torch.where(kept, images.clamp(0, 1), clean), words
+
+
+def _reach(threat: Threat, clean: Tensor) -> float:
+    """The length up to which a perturbation of these images counts as inside the ball."""
+    values = clean[0].numel()
+    rounding = {"linf": 1.0, "l2": values**0.5, "l1": float(values), "l0": 0.0}[threat.norm] * ROUNDING
+    return threat.eps * (1 + EPS_SLACK) + rounding
 
 
 def _records(
@@ -234,7 +243,7 @@ def _outcomes(classifier: Classifier, batch: Batch, attempt: Attempt, threat: Th
     """The verdict on each attacked sample."""
     verdict = judge(classifier, attempt.images, batch.y)
     length = distance(attempt.images - batch.x, threat.norm)
-    inside = length <= threat.eps * (1 + EPS_SLACK)
+    inside = length <= _reach(threat, batch.x)
     left = verdict.wrong(batch.y) & inside
     reached = verdict.right(batch.target) & inside if batch.target is not None else None
     success = left if reached is None else reached

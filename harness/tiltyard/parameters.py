@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
@@ -18,6 +18,9 @@ class Table(BaseModel):
     """A TOML table: strict types, no unknown keys, frozen."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+TableT = TypeVar("TableT", bound=Table)
 
 
 @cache
@@ -31,16 +34,17 @@ def keys(factory: Callable[..., Any]) -> type[Table]:
     return create_model(getattr(factory, "__name__", "Component"), __base__=Table, **fields)
 
 
-def check(table: type[BaseModel], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[tuple[Any, ...], str]]]:
-    """The checked values of the given keys, and mistakes as (path of the key, what is wrong)."""
+def check(
+    table: type[TableT], given: Mapping[str, Any]
+) -> tuple[TableT | None, list[tuple[tuple[str | int, ...], str]]]:
+    """The table of the given keys, or None and the mistakes: the path of each key and what is wrong with it."""
     try:
         # TOML has JSON's types: the strict rules for JSON accept an array for a tuple, and nothing loose.
-        model = table.model_validate_json(json.dumps(dict(given)))
-    except (ValidationError, TypeError, ValueError) as error:
-        if not isinstance(error, ValidationError):
-            return {}, [((), f"not a TOML value that a component takes: {error}")]
-        return {}, [(tuple(e["loc"]), _explain(table, e)) for e in error.errors(include_url=False)]
-    return {name: getattr(model, name) for name in model.model_fields_set}, []
+        return table.model_validate_json(json.dumps(dict(given))), []
+    except ValidationError as error:
+        return None, [(tuple(e["loc"]), _explain(table, e)) for e in error.errors(include_url=False)]
+    except (TypeError, ValueError) as error:
+        return None, [((), f"holds a value that no component takes: {error}")]
 
 
 def _explain(table: type[BaseModel], error: Any) -> str:

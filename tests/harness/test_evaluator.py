@@ -125,6 +125,17 @@ def test_one_run_of_a_minimal_attack_is_scored_at_every_eps() -> None:
     assert (records.loc[records["success"], "distance"] <= records.loc[records["success"], "eps"] * 1.00001).all()
 
 
+@pytest.mark.parametrize("eps", [0.1, 1 / 255, 0.5 / 255, 1e-4])
+def test_an_image_on_the_surface_of_a_small_ball_is_inside_it(eps: float) -> None:
+    """x + eps is rounded to float32: the overshoot that makes is no violation, nor a failure of the attack."""
+    victim = linear_victim()
+    victim.network[1].weight.mul_(1e4)
+    records = _run(Descent(1), victim, _batch(victim), eps=eps)
+    assert set(records["status"]) == {"ok"}
+    needed = margin(victim(_batch(victim).x), _batch(victim).y) < 1e4 * eps
+    assert records["success"].sum() >= int(needed.sum())
+
+
 def test_wrong_samples_are_not_attacked_and_the_others_are() -> None:
     victim = linear_victim()
     batch = _batch(victim)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from toy import Blobs
 
 from tiltyard.contracts import Files
@@ -90,7 +91,7 @@ def test_an_objective_is_a_fit_of_its_own_and_needs_a_key(planned, tmp_path: Pat
         trainer(lambda classifier, x, y: classifier.loss(x, y))
 
 
-@pytest.mark.parametrize("damage", ["weights", "missing", "data", "accuracy"])
+@pytest.mark.parametrize("damage", ["weights", "missing", "data", "accuracy", "codes"])
 def test_a_fit_that_is_not_what_was_written_is_refused(planned, tmp_path: Path, damage: str) -> None:
     _trainer(planned(), tmp_path)()
     (weights,) = tmp_path.glob("fits/*/model.safetensors")
@@ -100,6 +101,11 @@ def test_a_fit_that_is_not_what_was_written_is_refused(planned, tmp_path: Path, 
         flipped = bytearray(weights.read_bytes())
         flipped[-1] ^= 1
         weights.write_bytes(bytes(flipped))
+    elif damage == "codes":
+        state = load_file(weights)
+        state["scheme.codes"] += 1
+        weights.write_bytes(save(state))
+        record.write_text(json.dumps(content | {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}))
     elif damage == "missing":
         weights.unlink()
     elif damage == "data":

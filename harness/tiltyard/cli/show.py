@@ -183,13 +183,19 @@ def _accuracy_table(title: str, ball: pd.DataFrame) -> Table:
         own = ball[(ball["labels"] == labels) & (ball["defence"] == defence)]
         robust = [own.loc[own["column"] == column, "robust_accuracy"] for column in columns]
         cells.append([own["clean_accuracy"].mean(), *(values.mean(skipna=False) for values in robust)])
-    best = [max((v for v in column if v == v), default=math.nan) for column in zip(*cells, strict=True)]  # noqa: PLR0124
+    best = [_best(column) for column in zip(*cells, strict=True)]
     numbers = ("clean", *columns)
     table = _table(title, ("labels", "defence", *numbers), numbers)
     for (labels, defence), values in zip(entries, cells, strict=True):
         shown = [f"[bold]{percent(v)}*[/bold]" if v == top else percent(v) for v, top in zip(values, best, strict=True)]
         table.add_row(labels.replace("[", r"\["), defence.replace("[", r"\["), *shown)
     return table
+
+
+def _best(column: Sequence[float]) -> float:
+    """The highest of several shares, or nothing where there is no contest."""
+    known = [value for value in column if value == value]  # noqa: PLR0124 - not a number
+    return max(known) if len(known) > 1 else math.nan
 
 
 def _variant(row: Any) -> str:

@@ -1,4 +1,8 @@
-"""What a plugin's components promise. They are protocols: a component inherits from nothing."""
+"""What a plugin's components promise. They are protocols: a component inherits from nothing.
+
+Any component may have a ``remark``, which is shown behind its name wherever its results are, and a method
+``refuse(setting)``, which says why it cannot take part in a cell.
+"""
 
 from __future__ import annotations
 

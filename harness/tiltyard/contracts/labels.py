@@ -51,7 +51,10 @@ class LabelScheme(nn.Module):
     def scores(self, output: Tensor) -> Tensor:
         """Scores (N, K) of outputs (N, *shape): -mean squared distance to each code, less what all share."""
         codes = self.codes.flatten(1)
-        raw = 2 * output.flatten(1) @ codes.T - codes.square().sum(1)
+        # Seen from the mean code the decisions are the same, and float32 tells closer ones apart.
+        middle = codes.mean(0)
+        codes = codes - middle
+        raw = 2 * (output.flatten(1) - middle) @ codes.T - codes.square().sum(1)
         return raw / (codes.shape[1] * self.temperature)
 
     @torch.no_grad()

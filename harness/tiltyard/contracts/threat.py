@@ -20,7 +20,8 @@ def _number(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return float(Fraction(value))
+        above, _, below = value.partition("/")
+        return float(Fraction(above) / Fraction(below or 1))
     except (ValueError, ZeroDivisionError):
         raise ValueError(f'"{value}" is not a number; write 0.03 or "8/255"') from None
 
@@ -29,7 +30,7 @@ Radius = Annotated[
     float,
     BeforeValidator(_number),
     Field(ge=0, allow_inf_nan=False),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(/\d+)?$"}]}),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^[\d.]+(/[\d.]+)?$"}]}),
 ]
 """A length in pixel units that TOML may spell as a number or as a fraction: ``eps = "8/255"``."""
 

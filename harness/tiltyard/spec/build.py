@@ -7,18 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ..contracts import Files, MissingFile
-from ..parameters import Table, check, effective, keys, words
+from ..parameters import TableT, check, effective, keys, words
 from ..plugins import PluginError, Plugins
 from ..problems import ConfigError, Problem, suggest
 from . import matrix
 from .document import Document, Place
 from .plan import Cell, Component, Plan, Source, Victim, skip_reason
 from .tables import AXES, Benchmark, Host, ModelHost, ThreatTable, Training
-
-TableT = TypeVar("TableT", bound=Table)
 
 TOP_LEVEL = ("benchmark", "training", *AXES, "threat", "include", "exclude")
 
@@ -75,10 +73,10 @@ class Builder:
         if not isinstance(given, Mapping):
             self._problem(place, f"must be a table, not {given!r}")
             return None
-        values, mistakes = check(table, given)
+        checked, mistakes = check(table, given)
         for loc, message in mistakes:
             self._problem((*place, *loc), message)
-        return None if mistakes else table.model_construct(_fields_set=set(values), **values)
+        return checked
 
     def axis(self, axis: str) -> list[Entry]:
         """The entries of an axis, with labels that tell them apart."""
@@ -123,18 +121,18 @@ class Builder:
         except PluginError as error:
             self._problem((*place, "use"), str(error))
             return None
-        values, mistakes = check(keys(factory), own)
+        checked = self._table(keys(factory), place, own)
+        if checked is None:
+            return None
+        values = {name: getattr(checked, name) for name in checked.model_fields_set}
         try:
-            built = None if mistakes else factory(**values)
+            built = factory(**values)
         except (ValueError, TypeError) as error:
-            mistakes.append(((), str(error)))
-            built = None
-        for loc, message in mistakes:
-            self._problem((*place, *loc), message)
-        if built is None:
+            self._problem(place, str(error))
             return None
         repeated = sum(t.get("use") == host.use for t in self._siblings(axis)) > 1
         label = host.name or (f"{host.use}[{words(own)}]" if repeated and own else host.use)
+        label += f" ({remark})" if (remark := getattr(built, "remark", "")) else ""
         identity = {
             "use": host.use,
             "parameters": effective(factory, built, values),

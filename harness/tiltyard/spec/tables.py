@@ -31,7 +31,7 @@ Targets = Literal["random", "next", "least_likely", "all"]
 
 
 def _listed(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else (value,)
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:

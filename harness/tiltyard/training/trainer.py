@@ -121,7 +121,10 @@ class FitTrainer:
             raise UserError(f"{weights}: is not the file that was written; {remedy}")
         if self._data.train.sha256() != known["data_sha256"]:
             raise UserError(f"{weights}: was trained on other images than {self._victim.dataset.use} has now; {remedy}")
-        classifier.load_state_dict(load_file(weights))
+        state = load_file(weights)
+        if not torch.equal(state["scheme.codes"], self.scheme.codes.cpu()):
+            raise UserError(f"{weights}: was trained on other codes than {self._victim.labels.use} has now; {remedy}")
+        classifier.load_state_dict(state)
         classifier.eval()
         accuracy = self._accuracy(classifier)
         if abs(accuracy - known["held_out_accuracy"]) > REPRODUCED:
