@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -198,7 +199,7 @@ def _verified(images: Tensor, clean: Tensor, threat: Threat) -> tuple[Tensor, li
 def _reach(threat: Threat, clean: Tensor) -> float:
     """The length up to which a perturbation of these images counts as inside the ball."""
     values = clean[0].numel()
-    rounding = {"linf": 1.0, "l2": values**0.5, "l1": float(values), "l0": 0.0}[threat.norm] * ROUNDING
+    rounding = {"linf": 1.0, "l2": math.sqrt(values), "l1": float(values), "l0": 0.0}[threat.norm] * ROUNDING
     return threat.eps * (1 + EPS_SLACK) + rounding
 
 

@@ -14,10 +14,12 @@ from .contracts import (
     Classifier,
     Data,
     Dataset,
+    Defence,
     Files,
     Labels,
     LabelScheme,
     Model,
+    Objective,
     Threat,
     declared,
 )
@@ -88,3 +90,55 @@ def check_dataset(dataset: Dataset, files: Files | None = None) -> Data:
     )
     assert dataset(files or Files()).test.sha256() == data.test.sha256(), "two loads differ"
     return data
+
+
+class SandboxTrainer:
+    """A ``Trainer`` for a linear network and four classes of images that are told apart by their brightest corner."""
+
+    def __init__(self) -> None:
+        self.scheme: LabelScheme = Category(4)
+        self.held_out = self._images(64, seed=1)
+
+    def __call__(self, objective: Objective | None = None, *, key: str = "") -> Classifier:
+        """A classifier after a hundred steps of gradient descent."""
+        assert objective is None or key, "an objective needs a key that names it with all its parameters"
+        classifier = linear_victim(shape=(1, 8, 8)).requires_grad_(True)
+        for parameter in classifier.parameters():
+            torch.nn.init.zeros_(parameter)
+        x, y = self._images(256, seed=0)
+        for _ in range(100):
+            losses = objective(classifier, x, y) if objective else classifier.loss(x, y)
+            assert losses.shape == y.shape, f"the objective gives {tuple(losses.shape)}, not one loss per sample"
+            gradients = torch.autograd.grad(losses.mean(), list(classifier.parameters()))
+            with torch.no_grad():
+                for parameter, gradient in zip(classifier.parameters(), gradients, strict=True):
+                    parameter.sub_(0.5 * gradient)
+        return classifier.requires_grad_(False)
+
+    @staticmethod
+    def _images(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        y = torch.arange(count) % 4
+        x = 0.2 + 0.2 * torch.rand(count, 1, 8, 8, generator=generator)
+        for label, (row, column) in enumerate(((0, 0), (0, 4), (4, 0), (4, 4))):
+            x[y == label, :, row : row + 4, column : column + 4] += 0.5
+        return x, y
+
+
+def check_defence(defence: Defence) -> Classifier:
+    """A defence returns a classifier that is right on easy images, repeatable, and open to a gradient."""
+    train = SandboxTrainer()
+    victim = defence(train).eval()
+    x, y = train.held_out
+    scores, rejection = victim.outputs(x)
+    assert scores.shape == (len(x), 4), f"scores {tuple(scores.shape)}, not {(len(x), 4)}"
+    assert rejection is None or rejection.shape == y.shape, "the rejection margin is one number per sample"
+    accepted = torch.ones_like(y, dtype=torch.bool) if rejection is None else rejection <= 0
+    right = float(((scores.argmax(1) == y) & accepted).float().mean())
+    assert right > 0.8, f"{100 * right:.0f} % of easy clean images are right and accepted"
+    if not victim.randomised:
+        assert torch.equal(victim.outputs(x).scores, scores), "two forwards differ; declare randomised = True"
+    probe = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(victim(probe).max(1).values.sum(), probe)
+    assert bool(gradient.isfinite().all()), "the gradient to the input is not finite"
+    return victim

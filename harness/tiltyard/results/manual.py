@@ -1,0 +1,64 @@
+"""The manual page of the results: written from the schema, so that it cannot drift."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from .schema import EPOCHS, LEADERBOARD, RESULTS, SAMPLES, SCHEMA, STATUSES, VERDICTS, Column
+
+INTRODUCTION = f"""# Results
+
+<!-- Written by `python -m tiltyard.results.manual > docs/results.md`; a test compares them. -->
+
+A run writes one folder, `results/<name>/`:
+
+| file | what it is |
+|---|---|
+| `results.csv`, `results.parquet` | a row per cell and eps |
+| `leaderboard.csv` | a row per data set, norm, eps and entry (model, labels, defence), by worst case |
+| `provenance.json` | versions, device, plugins with all parameters, data digests, git revision, configuration |
+| `cells/<id>/samples.parquet` | a row per sample, eps and target: everything else is computed from these |
+| `cells/<id>/cell.json` | the cell in words, its status and the seconds it took; `error.txt` beside it if it failed |
+| `fits/<id>/` | a fitted network: `model.safetensors`, `fit.json` with its sha256, identity and epochs |
+| `schema.json` | the version of all this: {SCHEMA}. A newer one is refused |
+
+From Python:
+
+```python
+import tiltyard
+
+results = tiltyard.results.load("results/quickstart")
+results.table, results.leaderboard, results.samples, results.epochs, results.provenance
+```
+
+Images lie in [0, 1], so eps 8/255 is 0.0314. Two denominators are in use and both are columns: **robust accuracy** is a
+share of all samples, **success rate** a share of those that were right to begin with. A cell in which any sample lacks
+a verdict has no robust accuracy at all. Averages over attacks are never formed.
+"""
+
+
+def page() -> str:
+    """The whole page, in Markdown."""
+    statuses = "\n".join(
+        f"| `{word}` | {'yes' if word in VERDICTS else 'no'} | {text} |" for word, text in STATUSES.items()
+    )
+    return "\n".join(
+        [
+            INTRODUCTION,
+            _section("A row of `results.csv`", RESULTS),
+            _section("A row of `leaderboard.csv`", LEADERBOARD),
+            _section("A row of `samples.parquet`", SAMPLES),
+            f"## Status of a sample\n\n| word | verdict | meaning |\n|---|---|---|\n{statuses}\n",
+            _section("An epoch of `fit.json` (`results.epochs`)", EPOCHS),
+        ]
+    )
+
+
+def _section(title: str, columns: Sequence[Column]) -> str:
+    rows = "\n".join(f"| `{c.name}` | {c.dtype} | {c.unit} | {c.meaning} |" for c in columns)
+    return f"## {title}\n\n| column | type | unit | meaning |\n|---|---|---|---|\n{rows}\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
