@@ -8,66 +8,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from .contracts import Batch, Classifier, Data, Incompatible, MissingFile, pixels
 from .evaluator import evaluate
-from .leaderboard import CellRecords, leaderboard
+from .events import BatchDone, CellFinished, CellStarted, EpochDone, Event
 from .problems import UserError
 from .provenance import device_name, plan_digest, provenance
-from .results import RESULTS, CellFolder, Store, frame, read_json
+from .results import CellFolder, Store, read_json
 from .spec import Cell, Component, Plan, Victim
-from .statistics import cell_metrics
+from .tabulate import identity, tables
 from .training import FitTrainer, build
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from .training.fit import Epoch
 
 KEPT = 2
 """Classifiers kept in memory: the victim at hand and the one its attacker sees."""
-
-
-@dataclass(frozen=True)
-class EpochDone:
-    """A network was fitted for one more epoch."""
-
-    network: str
-    epoch: Epoch
-    epochs: int
-
-
-@dataclass(frozen=True)
-class CellStarted:
-    """A cell is being run; some of its samples may be finished already."""
-
-    cell: Cell
-    samples: int
-    finished: int
-
-
-@dataclass(frozen=True)
-class BatchDone:
-    """The records of so many more samples of a cell are on disk."""
-
-    cell: Cell
-    samples: int
-
-
-@dataclass(frozen=True)
-class CellFinished:
-    """A cell has come to its end: done, skipped or failed; ``before`` if an earlier run had done so."""
-
-    cell: Cell
-    status: str
-    reason: str | None = None
-    before: bool = False
-
-
-Event = EpochDone | CellStarted | BatchDone | CellFinished
 
 
 @dataclass
@@ -139,7 +95,7 @@ class Run:
             folder.folder.mkdir(parents=True, exist_ok=True)
             (folder.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         spent = time.perf_counter() - started
-        folder.finish({"status": status, "reason": reason, "seconds": spent, "cell": _identity(self.plan, cell)})
+        folder.finish({"status": status, "reason": reason, "seconds": spent, "cell": identity(self.plan, cell)})
         self.report(CellFinished(cell, status, reason))
 
     def _attack(self, cell: Cell, folder: CellFolder) -> None:
@@ -221,54 +177,6 @@ class _LoadedData(dict[Component, Data]):
             raise UserError(f"[[dataset]] {component.label}: {error}") from error
         self[component] = data
         return data
-
-
-def tables(plan: Plan, store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``results`` and ``leaderboard`` of a plan: a pure function of the records in the store."""
-    rows: list[dict[str, Any]] = []
-    board: list[CellRecords] = []
-    for cell in plan.cells:
-        identity = _identity(plan, cell)
-        summary = store.cell(cell.id).summary
-        if cell.skip or summary is None or summary["status"] != "done":
-            status = {"status": "skipped", "reason": cell.skip} if cell.skip else summary
-            rows += [identity | {"eps": eps} | (status or {"status": "unfinished"}) for eps in cell.threat.eps]
-            if status and status["status"] == "failed":
-                board.append(CellRecords(identity, None))
-            continue
-        records = store.cell(cell.id).samples()
-        metrics = cell_metrics(records, cell.threat.goal == "targeted")
-        rows += [identity | summary | one for one in metrics]
-        board.append(CellRecords(identity, records))
-    known = {column.name for column in RESULTS}
-    rows = [{key: value for key, value in row.items() if key in known} | {"cell": row["id"]} for row in rows]
-    return frame(RESULTS, rows), leaderboard(board)
-
-
-def _identity(plan: Plan, cell: Cell) -> dict[str, Any]:
-    """The columns that tell what a cell is."""
-    victim, threat = cell.victim, cell.threat
-    parts = {
-        "dataset": victim.dataset,
-        "model": victim.model,
-        "labels": victim.labels,
-        "defence": victim.defence,
-        "attack": cell.attack,
-    }
-    words = {axis: part.label for axis, part in parts.items() if part}
-    plugins = {f"{axis}_plugin": part.provenance for axis, part in parts.items() if part}
-    return {
-        "benchmark": plan.name,
-        **words,
-        "norm": threat.norm,
-        "goal": threat.goal,
-        "targets": threat.targets if threat.goal == "targeted" else None,
-        "knowledge": threat.knowledge,
-        "seed": victim.seed,
-        "id": cell.id,
-        "victim": victim.id,
-        **plugins,
-    }
 
 
 def pick_device(name: str) -> torch.device:

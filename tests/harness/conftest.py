@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from tiltyard.events import Event
 from tiltyard.plugins import Plugins
 from tiltyard.results import Results, Store, load
-from tiltyard.runner import Event, Run, pick_device
+from tiltyard.runner import Run, pick_device
 from tiltyard.spec import Plan
 from tiltyard.spec import plan as make_plan
 

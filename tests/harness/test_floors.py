@@ -16,7 +16,19 @@ HARNESS = ROOT / "harness" / "tiltyard"
 
 FLOORS = {
     0: {"contracts", "hookspecs", "problems", "results", "victim"},
-    1: {"parameters", "plugins", "spec", "training", "guard", "evaluator", "statistics", "leaderboard", "provenance"},
+    1: {
+        "parameters",
+        "plugins",
+        "spec",
+        "training",
+        "guard",
+        "evaluator",
+        "statistics",
+        "leaderboard",
+        "provenance",
+        "events",
+        "tabulate",
+    },
     2: {"runner", "api", "testing"},
     3: {"cli"},
 }

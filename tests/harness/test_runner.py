@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tiltyard.events import BatchDone, CellFinished, EpochDone
 from tiltyard.problems import UserError
 from tiltyard.results import RESULTS, SAMPLES, CellFolder, Store, load
-from tiltyard.runner import BatchDone, CellFinished, EpochDone, Run, pick_device
+from tiltyard.runner import Run, pick_device
 
 WITHOUT_TIME = [column.name for column in RESULTS if column.name != "seconds"]
 
@@ -95,6 +96,27 @@ def test_a_failed_cell_is_tried_again(planned, run) -> None:
     assert (results.folder / "cells" / made.cells[0].id / "error.txt").exists()
     _, events, _ = run(made)
     assert [event.before for event in events if isinstance(event, CellFinished)] == [False]
+
+
+def test_a_cell_that_failed_half_way_keeps_its_first_half(planned, run, monkeypatch) -> None:
+    from tiltyard import runner
+
+    evaluate, calls = runner.evaluate, []
+
+    def fail_once(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 2:
+            raise ValueError("a bug")
+        return evaluate(*args, **kwargs)
+
+    monkeypatch.setattr(runner, "evaluate", fail_once)
+    fine, _, first = run(planned())
+    assert not fine
+    assert first.table["reason"].iloc[0] == "ValueError: a bug"
+    fine, _, second = run(planned())
+    assert fine
+    assert len(calls) == 4
+    assert second.samples["sample"].nunique() == 24
 
 
 def test_oblivious_and_transfer_attackers_see_another_network(planned, run) -> None:

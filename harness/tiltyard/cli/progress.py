@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tiltyard.runner import BatchDone, CellFinished, CellStarted, EpochDone, Event
+from tiltyard.events import BatchDone, CellFinished, CellStarted, EpochDone, Event
 
 if TYPE_CHECKING:
     from tiltyard.spec import Cell, Plan

@@ -93,13 +93,16 @@ class CellFolder:
         write(self.folder / f"part-{int(records['sample'].iloc[0]):08d}.parquet", records.to_parquet(index=False))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Join the parts into ``samples.parquet`` and write ``cell.json``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Write ``cell.json``; the parts of a cell that is done are joined before, those of others stay."""
+        if summary["status"] == "done":
+            self._join()
+        write_json(self.folder / "cell.json", summary)
+
+    def _join(self) -> None:
         records = self.samples().sort_values(["sample", "eps", "target"], ignore_index=True)
         write(self.folder / "samples.parquet", records.to_parquet(index=False))
         for part in self.folder.glob("part-*.parquet"):
             part.unlink()
-        write_json(self.folder / "cell.json", summary)
 
 
 def check_schema(folder: Path) -> None:

@@ -1,0 +1,50 @@
+"""What a run tells of itself while it goes; the command line puts it into words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .spec import Cell
+
+if TYPE_CHECKING:
+    from .training.fit import Epoch
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """A network was fitted for one more epoch."""
+
+    network: str
+    epoch: Epoch
+    epochs: int
+
+
+@dataclass(frozen=True)
+class CellStarted:
+    """A cell is being run; some of its samples may be finished already."""
+
+    cell: Cell
+    samples: int
+    finished: int
+
+
+@dataclass(frozen=True)
+class BatchDone:
+    """The records of so many more samples of a cell are on disk."""
+
+    cell: Cell
+    samples: int
+
+
+@dataclass(frozen=True)
+class CellFinished:
+    """A cell has come to its end: done, skipped or failed; ``before`` if an earlier run had done so."""
+
+    cell: Cell
+    status: str
+    reason: str | None = None
+    before: bool = False
+
+
+Event = EpochDone | CellStarted | BatchDone | CellFinished
