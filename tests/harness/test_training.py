@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file, save, save_file
 from toy import Blobs
 
-from tiltyard.contracts import Files
+from tiltyard.contracts import Files, Incompatible
 from tiltyard.problems import UserError
 from tiltyard.results import Store
 from tiltyard.spec import Training
@@ -178,3 +178,48 @@ def test_a_loss_that_is_not_finite_stops_the_fit_with_a_sentence(planned, run) -
     fine, _, results = run(planned(("lr = 0.05", "lr = 1e30")))
     assert not fine
     assert "lower training.lr" in results.table["reason"].iloc[0]
+
+
+def test_mixed_precision_trains(planned, tmp_path: Path) -> None:
+    epochs: list = []
+    _trainer(planned(("lr = 0.05", "lr = 0.05\namp = true"), ("epochs = 2", "epochs = 4")), tmp_path, epochs)()
+    assert epochs[-1][1].validation_accuracy > 0.9
+
+
+def test_adamw_trains(planned, tmp_path: Path) -> None:
+    epochs: list = []
+    _trainer(planned(("lr = 0.05", 'lr = 0.01\noptimiser = "adamw"'), ("epochs = 2", "epochs = 4")), tmp_path, epochs)()
+    assert epochs[-1][1].validation_accuracy > 0.9
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_given_weights_are_taken_as_they_are_or_trained_on_from(planned, tmp_path: Path, suffix: str) -> None:
+    trained = _trainer(planned(("epochs = 2", "epochs = 4")), tmp_path / "first")()
+    state = {f"module.{name}": tensor.contiguous() for name, tensor in trained.network[1].state_dict().items()}
+    path = tmp_path / f"net{suffix}"
+    save_file(state, path) if suffix == ".safetensors" else torch.save({"state_dict": state, "epoch": 4}, path)
+    use = ('use = "toy.linear"', f'use = "toy.linear"\nweights = "{path.name}"\nrename = {{ "module." = "" }}')
+    epochs: list = []
+    given = _trainer(planned(use), tmp_path / "given", epochs)
+    x = torch.rand(5, 1, 8, 8)
+    assert torch.allclose(given()(x), trained(x), atol=1e-5)
+    assert not epochs
+    with pytest.raises(Incompatible, match="finetune = true"):
+        given(lambda classifier, x, y: classifier.loss(x, y), key="other")
+    tuned = ("lr = 0.05", "lr = 1e-6")
+    _trainer(planned((use[0], f"{use[1]}\nfinetune = true"), tuned), tmp_path / "tuned", epochs)()
+    assert len(epochs) == 2
+    assert epochs[0][1].validation_accuracy > 0.9
+
+
+def test_normalisation_is_inside_the_network(planned, tmp_path: Path) -> None:
+    classifier = _trainer(planned(), tmp_path)()
+    train = Blobs()(Files()).train
+    normal = classifier.network[0](train.floats())
+    assert float(normal.mean()) == pytest.approx(0, abs=1e-3)
+    assert float(normal.std()) == pytest.approx(1, abs=1e-3)
+    own = ('use = "toy.linear"', 'use = "toy.linear"\nnormalise = { mean = [0.5], std = [0.25] }')
+    layer = _trainer(planned(own), tmp_path)().network[0]
+    assert torch.equal(layer(torch.ones(1, 1, 2, 2)), torch.full((1, 1, 2, 2), 2.0))
+    with pytest.raises(UserError, match="3 means and 3 deviations for 1 channels"):
+        _trainer(planned(('use = "toy.linear"', 'use = "toy.linear"\nnormalise = "imagenet"')), tmp_path)()
