@@ -4,14 +4,15 @@
 
 All calls of a round run one after the other in this process, in an order that changes from round to round; a ratio is
 the median over rounds of CPU time by CPU time of the same round. ``adapter`` is victim and adapter, ``guarded`` the
-same under the guard that the harness puts around every call. ``unguarded`` is the adapter against the library on a
-network whose parameters are not frozen, which is how a library is called by itself: ART then computes parameter
-gradients that nobody reads.
+same under the guard that the harness puts around every call, ``bare`` the library on the same frozen network.
+``unfrozen`` is the library on a network whose parameters are not frozen, which is how it is called by itself: ART
+then computes parameter gradients that nobody reads.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -19,13 +20,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tiltyard_art
-import tiltyard_torchattacks
 import torch
+import torchattacks
+from art.attacks import evasion
+from art.estimators.classification import PyTorchClassifier
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+import tiltyard_art
+import tiltyard_torchattacks
 from tiltyard import Attack, Batch, Category, Classifier, Norm, Threat, Victim
 from tiltyard.guard import untouched
 
@@ -75,8 +79,6 @@ class Case:
 
 def torchattacks_call(name: str, **keys: Any) -> Callable[[nn.Module, Tensor, Tensor, float], object]:
     def call(network: nn.Module, x: Tensor, y: Tensor, eps: float) -> object:
-        import torchattacks
-
         return getattr(torchattacks, name)(network, eps=eps, **keys)(x, y)
 
     return call
@@ -84,9 +86,6 @@ def torchattacks_call(name: str, **keys: Any) -> Callable[[nn.Module, Tensor, Te
 
 def art_call(name: str, **keys: Any) -> Callable[[nn.Module, Tensor, Tensor, float], object]:
     def call(network: nn.Module, x: Tensor, y: Tensor, eps: float) -> object:
-        from art.attacks import evasion
-        from art.estimators.classification import PyTorchClassifier
-
         estimator = PyTorchClassifier(
             network,
             loss=nn.CrossEntropyLoss(),
@@ -132,7 +131,8 @@ def guarded(classifier: Classifier, attack: Attack, batch: Batch, threat: Threat
 def contenders(case: Case, batch: Batch) -> dict[str, Callable[[], object]]:
     """The calls that are timed against each other, on equal networks."""
     torch.manual_seed(0)
-    frozen, loose = resnet20().requires_grad_(False), resnet20()
+    frozen = resnet20().requires_grad_(False)
+    loose = copy.deepcopy(frozen).requires_grad_(True)
     classifier, threat = Classifier(frozen, Category(10)).eval(), Threat(case.norm, EPS[case.norm])
     return {
         "bare": lambda: case.bare(frozen, batch.x, batch.y, threat.eps),
@@ -178,7 +178,7 @@ def main() -> None:
         if case.name.startswith(options.only):
             seconds = measure(contenders(case, batch), options.rounds)
             table.add_row(case.name, *row(seconds))
-    Console().print(table)
+    Console(width=110).print(table)
 
 
 def row(seconds: dict[str, list[float]]) -> list[str]:

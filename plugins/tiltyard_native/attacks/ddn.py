@@ -1,0 +1,80 @@
+"""Decoupled direction and norm."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import NonNegativeInt, PositiveInt
+from torch import Tensor
+
+from tiltyard import Batch, Norm, Radius, Threat, Victim, distance
+
+from .descent import probe
+from .losses import LOSSES
+
+
+@dataclass(frozen=True)
+class DDN:
+    """The nearest adversarial image under l2, by decoupled direction and norm.
+
+    Rony et al. 2019, "Decoupling Direction and Norm", CVPR, arXiv 1811.09600. Each step turns the perturbation
+    along the gradient and sets its length: shorter by the factor 1 - ``gamma`` where the image was adversarial,
+    longer by 1 + ``gamma`` where it was not. Images are rounded to ``levels`` grey values inside the loop, as
+    8-bit files are; ``levels = 0`` leaves them unrounded. The paper descends cross-entropy; ``loss = "margin"``
+    stays informative where that saturates.
+    """
+
+    norms: ClassVar[frozenset[Norm]] = frozenset({"l2"})
+    minimal: ClassVar[bool] = True
+    targeted: ClassVar[bool] = True
+    access: ClassVar[str] = "gradients"
+
+    steps: PositiveInt = 100
+    gamma: float = 0.05
+    init_eps: Radius = 1.0
+    levels: NonNegativeInt = 256
+    loss: Literal["ce", "margin"] = "ce"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gamma < 1:
+            raise ValueError(f"gamma = {self.gamma} must lie between 0 and 1")
+        if self.levels == 1:
+            raise ValueError("levels = 1 leaves one grey value; give at least 2, or 0 for no rounding")
+        if self.init_eps <= 0:
+            raise ValueError(f"init_eps = {self.init_eps} must be positive: the length only ever grows by a factor")
+
+    def passes(self, classes: int) -> tuple[int, int]:
+        """Forwards and backwards per sample."""
+        return self.steps, self.steps
+
+    def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+        """The nearest adversarial image met, or the clean one; ``threat.eps`` is not looked at."""
+        best, image = batch.x.clone(), batch.x
+        farthest = distance(torch.maximum(batch.x, 1 - batch.x), "l2")
+        shortest, length = farthest.clone(), torch.full_like(farthest, self.init_eps)
+        for step in range(self.steps):
+            margin, gradient = probe(LOSSES[self.loss], victim, batch, image)
+            wins = margin < 0
+            reached = distance(image - batch.x, "l2")
+            better = wins & (reached < shortest)
+            best[better], shortest[better] = image[better], reached[better]
+            rate = 0.01 + 0.99 * (1 + math.cos(math.pi * step / self.steps)) / 2
+            turned = image - batch.x + rate * _direction(gradient, batch, step)
+            length = torch.minimum(torch.where(wins, length * (1 - self.gamma), length * (1 + self.gamma)), farthest)
+            scale = length / distance(turned, "l2").clamp_min(1e-12)
+            image = self._rounded((batch.x + scale.view(-1, 1, 1, 1) * turned).clamp(0, 1))
+        return best
+
+    def _rounded(self, image: Tensor) -> Tensor:
+        return (image * (self.levels - 1)).round() / (self.levels - 1) if self.levels else image
+
+
+def _direction(gradient: Tensor, batch: Batch, step: int) -> Tensor:
+    """The unit vector down the gradient; where there is no gradient, a random vector as the authors have it."""
+    length = distance(gradient, "l2").view(-1, 1, 1, 1)
+    flat = length < 1e-12
+    down = -gradient / length.clamp_min(1e-12)
+    return torch.where(flat, batch.normal(draw=step), down) if bool(flat.any()) else down

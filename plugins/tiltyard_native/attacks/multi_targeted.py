@@ -1,0 +1,82 @@
+"""The multi-targeted attack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from tiltyard import Batch, Norm, Radius, Threat, Victim, margin
+
+from .descent import Attempt, Descent, best_of
+from .region import NORMS, finite, random_image
+
+
+@dataclass(frozen=True)
+class MultiTargeted:
+    """Projected gradient descent towards every other class in turn.
+
+    Gowal et al. 2019, "An Alternative Surrogate Loss for PGD-based Adversarial Testing", arXiv 1910.09338. Each
+    search descends z_label - z_target for one target; searches are compared by the whole margin, so one that
+    strays into a third class counts. ``targets`` keeps the classes that score highest on the clean image (all
+    of them by default), in that order, and ``restarts`` goes through them anew.
+    """
+
+    norms: ClassVar[frozenset[Norm]] = NORMS
+    minimal: ClassVar[bool] = False
+    targeted: ClassVar[bool] = False
+    access: ClassVar[str] = "gradients"
+
+    steps: PositiveInt = 50
+    step_size: Radius | None = None
+    restarts: PositiveInt = 1
+    random_start: bool = True
+    targets: PositiveInt | None = None
+    eot: PositiveInt = 1
+
+    def __post_init__(self) -> None:
+        if self.restarts > 1 and not self.random_start:
+            raise ValueError(
+                f"restarts = {self.restarts} with random_start = false would repeat its searches; "
+                "set random_start = true"
+            )
+
+    def passes(self, classes: int) -> tuple[int, int]:
+        """Forwards and backwards per sample at most; the first forward ranks the targets."""
+        searches = self.restarts * self._kept(classes)
+        return 1 + searches * (self.steps + 1) * self.eot, searches * self.steps * self.eot
+
+    def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+        """Images within ``threat.eps``; the targets are its own, ``batch.target`` is not looked at."""
+        finite(threat, "multi_targeted")
+        with torch.no_grad():
+            scores = victim(batch.x).nan_to_num(0, 0, 0)
+        others = scores.scatter(1, batch.y.unsqueeze(1), -torch.inf)
+        ranked = others.argsort(dim=1, descending=True)[:, : self._kept(scores.shape[1])]
+        return best_of(batch, self._attempts(victim, batch, threat, ranked))
+
+    def _kept(self, classes: int) -> int:
+        return classes - 1 if self.targets is None else min(self.targets, classes - 1)
+
+    def _attempts(self, victim: Victim, batch: Batch, threat: Threat, ranked: Tensor) -> Iterator[Attempt]:
+        columns = list(ranked.unbind(1)) * self.restarts
+        for draw, target in enumerate(columns):
+            yield partial(self._attempt, victim, replace(batch, target=target), threat, draw)
+
+    def _attempt(self, victim: Victim, batch: Batch, threat: Threat, draw: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+        part = batch[rows]
+        start = random_image(part, threat, draw) if self.random_start else part.x
+        return Descent(_gap, self.steps, self.step_size, self.eot)(victim, part, threat, start)
+
+
+def _gap(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
+    """The label's score less that of ``batch.target``, and the untargeted margin."""
+    scores = victim(image)
+    target = batch.y if batch.target is None else batch.target
+    gap = scores.gather(1, batch.y.unsqueeze(1)) - scores.gather(1, target.unsqueeze(1))
+    return gap.squeeze(1), margin(scores, batch.y)
