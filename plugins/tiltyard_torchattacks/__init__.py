@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from tiltyard import Attack, hookimpl
 
-from .bounded import APGD, APGDT, FGSM, MIFGSM, PGD, PGDL2, TPGD, Square
+from .auto import APGD, APGDT
+from .bounded import FGSM, MIFGSM, PGD, PGDL2, TPGD, Square
 from .minimal import CW, FAB, DeepFool
 
 requires: dict[str, str] = {"torchattacks": "python -m pip install 'tiltyard[torchattacks]'"}

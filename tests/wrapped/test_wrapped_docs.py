@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import tiltyard_art
 import tiltyard_torchattacks
 
