@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +45,17 @@ class Victim(nn.Module):
         """The label scheme's own training loss (N,)."""
         metered = self._metered(x, self._rows(x))
         return self.classifier.loss(metered.to(_dtype(self.classifier, x)), y).to(x.dtype)
+
+    def one_by_one(self, batch: Batch, attack: Callable[[Victim, Batch], Tensor]) -> Tensor:
+        """Images (N, C, H, W) from one call of ``attack`` per sample, for code that mixes up the samples of a batch."""
+        images = []
+        for row in range(len(batch)):
+            single = batch[torch.tensor([row], device=batch.x.device)]
+            alone = Victim(self.classifier, single)
+            images.append(attack(alone, single))
+            self.forwards[row] += alone.forwards[0]
+            self.backwards[row] += alone.backwards[0]
+        return torch.cat(images)
 
     def _metered(self, x: Tensor, rows: Tensor) -> Tensor:
         """``x``, counted now and whenever a gradient comes back through it."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import random
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -123,22 +121,15 @@ def run(self: Wrapped, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         return batch.x.clone()
     channels, height, width = batch.x.shape[1:]
     recipe = self.recipe(Task(threat, len(batch), victim.classes, (channels, height, width)))
-    if not recipe.alone:
-        return _called(recipe, victim, batch, threat)
-    images = []
-    for row in range(len(batch)):
-        one = batch[torch.tensor([row], device=batch.x.device)]
-        witness = Victim(victim.classifier, one)
-        images.append(_called(recipe, witness, one, threat))
-        victim.forwards[row] += witness.forwards[0]
-        victim.backwards[row] += witness.backwards[0]
-    return torch.cat(images)
+    if recipe.alone:
+        return victim.one_by_one(batch, lambda alone, single: _called(recipe, alone, single, threat))
+    return _called(recipe, victim, batch, threat)
 
 
 def _called(recipe: Recipe, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
     from art.attacks import evasion
 
-    seed_everything(seed_of(batch))
+    batch.seed_globals()
     targeted = threat.goal == "targeted" and batch.target is not None
     labels = batch.target if targeted and batch.target is not None else batch.y
     onehot = np.eye(victim.classes, dtype=np.float32)[labels.cpu().numpy()]
@@ -167,20 +158,6 @@ def _estimator(recipe: Recipe, victim: Victim, batch: Batch) -> Any:
 def _device(device: torch.device) -> AbstractContextManager[Any]:
     """The library works on the current CUDA device, whatever device the images lie on."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
-
-
-def seed_of(batch: Batch) -> int:
-    """A 32-bit seed for the call: of the batch's seed and key, and of the sample where there is but one."""
-    sample = int(batch.ids[0]) if len(batch) == 1 else ""
-    digest = hashlib.blake2b(f"{batch.seed}|{batch.key}|{sample}".encode(), digest_size=4)
-    return int.from_bytes(digest.digest(), "little")
-
-
-def seed_everything(seed: int) -> None:
-    """Seed every global generator that the library may draw from; whoever calls an attack puts them back."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
 
 
 def refuse(self: Choosy, setting: Setting) -> str | None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -102,23 +99,16 @@ def run(self: Wrapped, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
             victim(batch.x)
         return batch.x.clone()
     channels, height, width = batch.x.shape[1:]
-    recipe = self.recipe(Task(threat, victim.classes, (channels, height, width), seed_of(batch)))
-    if not recipe.alone:
-        return _called(recipe, victim, batch, threat)
-    images = []
-    for row in range(len(batch)):
-        one = batch[torch.tensor([row], device=batch.x.device)]
-        witness = Victim(victim.classifier, one)
-        images.append(_called(recipe, witness, one, threat))
-        victim.forwards[row] += witness.forwards[0]
-        victim.backwards[row] += witness.backwards[0]
-    return torch.cat(images)
+    recipe = self.recipe(Task(threat, victim.classes, (channels, height, width), batch.call_seed))
+    if recipe.alone:
+        return victim.one_by_one(batch, lambda alone, single: _called(recipe, alone, single, threat))
+    return _called(recipe, victim, batch, threat)
 
 
 def _called(recipe: Recipe, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
     import torchattacks
 
-    seed_everything(seed_of(batch))
+    batch.seed_globals()
     attack = getattr(torchattacks, recipe.attack)(Scores(victim, batch.x.device), **recipe.arguments)
     labels = batch.y
     if threat.goal == "targeted" and batch.target is not None:
@@ -128,20 +118,6 @@ def _called(recipe: Recipe, victim: Victim, batch: Batch, threat: Threat) -> Ten
     with torch.enable_grad():
         images: Tensor = attack(batch.x, labels)
     return images.detach()
-
-
-def seed_of(batch: Batch) -> int:
-    """A 32-bit seed for the call: of the batch's seed and key, and of the sample where there is but one."""
-    sample = int(batch.ids[0]) if len(batch) == 1 else ""
-    digest = hashlib.blake2b(f"{batch.seed}|{batch.key}|{sample}".encode(), digest_size=4)
-    return int.from_bytes(digest.digest(), "little")
-
-
-def seed_everything(seed: int) -> None:
-    """Seed every global generator that the library may draw from; whoever calls an attack puts them back."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
 
 
 def refuse(self: Choosy, setting: Setting) -> str | None:

@@ -56,4 +56,4 @@ def test_every_installed_component_is_in_the_documents() -> None:
     for name, plugin in Plugins().everything():
         for components in plugin.factories.values():
             for short in components:
-                assert re.search(rf"`(?:{name}\.)?{short}\b", text), f"{name}.{short} is not documented"
+                assert re.search(rf"`{short}\b|\b{name}\.{short}\b", text), f"{name}.{short} is not documented"

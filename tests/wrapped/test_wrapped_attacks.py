@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from wrapped_victim import Linear, Strike
 
 import tiltyard_art
 import tiltyard_torchattacks
-from conftest import Linear, Strike
 from tiltyard import Attack, Norm, Threat, distance
 
 Row = tuple[str, dict[str, Any], float]

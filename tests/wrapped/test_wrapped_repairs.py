@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from wrapped_victim import Linear, Strike
 
 import tiltyard_art
 import tiltyard_torchattacks
-from conftest import Linear, Strike
 from tiltyard import Batch, Category, Classifier, Incompatible, Outputs, Threat, Victim, distance
 
 ART: dict[str, Any] = tiltyard_art.attacks()
@@ -177,17 +177,15 @@ def test_pgd_is_the_librarys_pgd(linear: Linear) -> None:
     from art.attacks.evasion import ProjectedGradientDescent
     from art.estimators.classification import PyTorchClassifier
 
-    from tiltyard_art.calling import seed_of
-
     batch = Batch(linear.x, linear.y, torch.arange(len(linear.x)), seed=9, key="cell")
     threat = Threat("linf", 0.01)
     ours = TA["pgd"](steps=7)(Victim(linear.classifier, batch), batch, threat)
-    torch.manual_seed(seed_of(batch))
+    torch.manual_seed(batch.call_seed)
     bare = torchattacks.PGD(linear.classifier, eps=0.01, alpha=2.5 * 0.01 / 7, steps=7)(linear.x, linear.y)
     assert torch.equal(ours, bare)
 
     ours = ART["pgd"](steps=7)(Victim(linear.classifier, batch), batch, threat)
-    np.random.seed(seed_of(batch))
+    np.random.seed(batch.call_seed)
     estimator = PyTorchClassifier(
         linear.classifier,
         loss=nn.CrossEntropyLoss(),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import random
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,6 +58,22 @@ class Batch:
         first = ((bits >> 40 & 0xFFFFFF).to(self.x.dtype) + 1) * 2.0**-24
         second = (bits >> 8 & 0xFFFFFF).to(self.x.dtype) * 2.0**-24
         return self._shaped((-2 * first.log()).sqrt() * (2 * math.pi * second).cos(), values)
+
+    @property
+    def call_seed(self) -> int:
+        """A 32-bit seed for foreign code: of seed and key, and of the sample where there is but one."""
+        sample = int(self.ids[0]) if len(self) == 1 else ""
+        salt = hashlib.blake2b(f"{self.seed}|{self.key}|{sample}".encode(), digest_size=4)
+        return int.from_bytes(salt.digest(), "little")
+
+    def seed_globals(self) -> None:
+        """Seed the global generators of torch, numpy and Python, for foreign code that draws from them.
+
+        The harness puts them back after every attack. What is drawn belongs to the whole batch, not to samples.
+        """
+        random.seed(self.call_seed)
+        np.random.seed(self.call_seed)
+        torch.manual_seed(self.call_seed)
 
     def _shaped(self, flat: Tensor, values: int | None) -> Tensor:
         return flat if values is not None else flat.view_as(self.x)
