@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -39,3 +40,9 @@ def suggest(word: str, choices: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, choices, n=1)
     hint = f'; did you mean "{near[0]}"?' if near else ""
     return f"{hint} (choices: {', '.join(choices) or 'none'})"
+
+
+def refused_by_disk(error: BaseException) -> bool:
+    """Whether a disk said no: full, over quota, read-only, forbidden or broken. The user's to put right."""
+    no = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
+    return isinstance(error, OSError) and error.errno in no

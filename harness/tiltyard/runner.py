@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ import torch
 from .contracts import Batch, Classifier, Data, Incompatible, MissingFile, pixels
 from .evaluator import evaluate
 from .events import BatchDone, CellFinished, CellStarted, EpochDone, Event
-from .problems import UserError
+from .problems import UserError, refused_by_disk
 from .provenance import device_name, plan_digest, provenance
 from .results import CellFolder, Store, read_json
 from .spec import Cell, Component, Plan, Victim
@@ -35,6 +34,7 @@ class Run:
     device: torch.device
     report: Callable[[Event], None]
     _classifiers: dict[Victim, Classifier] = field(default_factory=dict)
+    _broken: dict[Victim, Exception] = field(default_factory=dict)
 
     def __call__(self) -> bool:
         """Run what is not finished and write the tables; whether every cell that could run did.
@@ -42,26 +42,22 @@ class Run:
         Input is checked before anything is trained: data that cannot be read and checkpoints that do not fit
         raise ``UserError``.
         """
-        waiting = [cell for cell in self.plan.runnable if not self._finished(cell)]
-        for cell in self.plan.runnable:
-            if cell not in set(waiting):
-                self.report(CellFinished(cell, *self._outcome(cell), before=True))
+        waiting: dict[Victim, list[Cell]] = {}
         for cell in self.plan.cells:
-            if cell.skip:
-                self.report(CellFinished(cell, "skipped", cell.skip))
-        if waiting:
-            self._check_input(waiting)
+            status, reason = ("skipped", cell.skip) if cell.skip else self._outcome(cell)
+            if status in ("done", "skipped"):
+                self.report(CellFinished(cell, status, reason, before=not cell.skip))
+            else:
+                waiting.setdefault(cell.victim, []).append(cell)
+        self._check_input(waiting)
         try:
-            for _, cells in groupby(waiting, key=lambda cell: cell.victim):
+            for cells in waiting.values():
                 for cell in cells:
                     self._run(cell)
         finally:
             if waiting or not self._tables_current():
                 self._write_tables()
         return all(self._outcome(cell)[0] != "failed" for cell in self.plan.runnable)
-
-    def _finished(self, cell: Cell) -> bool:
-        return self._outcome(cell)[0] in ("done", "skipped")
 
     def _outcome(self, cell: Cell) -> tuple[str, str | None]:
         summary = self.store.cell(cell.id).summary
@@ -71,12 +67,12 @@ class Run:
         written = read_json(self.store.folder / "provenance.json")
         return written is not None and written["plan"] == plan_digest(self.plan)
 
-    def _check_input(self, cells: list[Cell]) -> None:
+    def _check_input(self, victims: Iterable[Victim]) -> None:
         """Read every data set and label file, and try every checkpoint, before the first epoch is spent."""
-        for victim in dict.fromkeys(v for cell in cells for v in (cell.victim, cell.surrogate) if v is not None):
-            data = self._data[victim.dataset]
+        for victim in victims:
+            data, scheme = self._data[victim.dataset], self._scheme(victim)
             if victim.source.weights is not None:
-                build(victim, data, self._scheme(victim))
+                build(victim, data, scheme)
 
     def _run(self, cell: Cell) -> None:
         """One cell, to its end or to its failure, which stays its own."""
@@ -88,9 +84,12 @@ class Run:
             status = "done"
         except Incompatible as refusal:
             status, reason = "skipped", str(refusal)
-        except (UserError, OSError):
+        except UserError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a cell must not stop the others
+        except Exception as error:
+            # Whatever goes wrong in a cell must not stop the others, but for a disk that takes nothing more.
+            if refused_by_disk(error):
+                raise
             status, reason = "failed", f"{type(error).__name__}: {error}"
             folder.folder.mkdir(parents=True, exist_ok=True)
             (folder.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
@@ -132,20 +131,29 @@ class Run:
         return order[: cell.samples].sort().values
 
     def _classifier(self, victim: Victim) -> Classifier:
+        if victim in self._broken:
+            raise self._broken[victim]
         if victim not in self._classifiers:
             while len(self._classifiers) >= KEPT:
                 self._classifiers.pop(next(iter(self._classifiers)))
-            trainer = FitTrainer(
-                victim,
-                self._data[victim.dataset],
-                self._scheme(victim),
-                self.store,
-                self.device,
-                lambda words, epoch: self.report(EpochDone(words, epoch, victim.training.epochs)),
-            )
-            classifier = victim.defence.object(trainer) if victim.defence else trainer()
-            self._classifiers[victim] = classifier.to(self.device).eval().requires_grad_(False)
+            try:
+                self._classifiers[victim] = self._defended(victim)
+            except Exception as error:
+                self._broken[victim] = error  # a training that failed is not repeated for every cell
+                raise
         return self._classifiers[victim]
+
+    def _defended(self, victim: Victim) -> Classifier:
+        trainer = FitTrainer(
+            victim,
+            self._data[victim.dataset],
+            self._scheme(victim),
+            self.store,
+            self.device,
+            lambda words, epoch: self.report(EpochDone(words, epoch, victim.training.epochs)),
+        )
+        classifier = victim.defence.object(trainer) if victim.defence else trainer()
+        return classifier.to(self.device).eval().requires_grad_(False)
 
     def _scheme(self, victim: Victim) -> Any:
         try:

@@ -97,6 +97,7 @@ def test_a_failed_cell_exits_with_1(folder: Path) -> None:
     done = _bench(*RUN, "--set", "training.lr=1e30", cwd=folder)
     assert done.returncode == 1
     assert "lower training.lr" in done.stderr
+    assert "Try them again with: bench run toy.toml" in done.stderr
 
 
 def test_an_interruption_exits_with_130_and_tells_how_to_go_on(folder: Path) -> None:

@@ -88,6 +88,21 @@ def test_a_failing_cell_is_recorded_and_the_others_run(planned, run) -> None:
     assert (results.leaderboard["incomplete"] == 1).all()
 
 
+def test_a_training_that_fails_is_not_repeated_for_every_cell(planned, run, monkeypatch) -> None:
+    calls = []
+
+    def fail(self, train):
+        calls.append(train)
+        raise ZeroDivisionError("a bug in the defence")
+
+    made = planned(extra='[[attack]]\nuse = "toy.descent"\nsteps = 2\n')
+    monkeypatch.setattr(type(made.cells[0].victim.defence.object), "__call__", fail)
+    fine, _, results = run(made)
+    assert not fine
+    assert len(calls) == 1
+    assert set(results.table["reason"]) == {"ZeroDivisionError: a bug in the defence"}
+
+
 def test_a_failed_cell_is_tried_again(planned, run) -> None:
     made = planned(("lr = 0.05", "lr = 1e30"))
     fine, _, results = run(made)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shlex
 import signal
 import sys
 from typing import NoReturn
 
 import rich_click as click
 
-from tiltyard.problems import UserError
+from tiltyard.problems import UserError, refused_by_disk
 
-from .commands import bench
+from .commands import again, bench
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
-
-REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
-"""What a disk says no with: the user's to put right, and nothing that was written is torn."""
 
 
 def main() -> NoReturn:
@@ -34,12 +29,12 @@ def main() -> NoReturn:
     except UserError as error:
         code = _tell(str(error))
     except OSError as error:
-        if error.errno not in REFUSALS:
+        if not refused_by_disk(error):
             raise
         where = f"{error.filename}: " if error.filename else ""
-        code = _tell(f"{where}{error.strerror}; nothing that was finished is lost. Go on with: {_again()}")
+        code = _tell(f"{where}{error.strerror}; nothing that was finished is lost. Go on with: {again()}")
     except (KeyboardInterrupt, click.Abort):
-        _tell(f"interrupted; finished batches are kept. Go on with: {_again()}")
+        _tell(f"interrupted; finished batches are kept. Go on with: {again()}")
         code = EXIT_INTERRUPTED
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -47,10 +42,6 @@ def main() -> NoReturn:
 def _tell(message: str) -> int:
     click.echo(f"bench: {message}", err=True)
     return EXIT_USAGE
-
-
-def _again() -> str:
-    return shlex.join(["bench", *sys.argv[1:]])
 
 
 def _interrupt(*_: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,8 @@ def run(
     elif sys.stdout.isatty():
         console().print(board_table(load(store.folder).leaderboard))
         console().print(f"Tables and records: {store.folder}")
+    if not fine:
+        click.echo(f"bench: some cells failed; `bench table` tells why. Try them again with: {again()}", err=True)
     return 0 if fine else 1
 
 
@@ -183,6 +186,11 @@ def _plan(
         source = "--data" if "--data" in sys.argv or "TILTYARD_DATA" not in os.environ else "$TILTYARD_DATA"
         raise UserError(f"{source} {data}: no such folder")
     return make(toml, Plugins(plugin), data, overrides, only)
+
+
+def again() -> str:
+    """The command that was given, for the shell."""
+    return shlex.join(["bench", *sys.argv[1:]])
 
 
 def _print_json(command: str, content: dict[str, Any]) -> None:
