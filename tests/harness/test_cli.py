@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tiltyard.cli.show import eps_text
 from tiltyard.results import load
 
 TOY = Path(__file__).with_name("toy.py")
@@ -25,6 +26,14 @@ def _bench(*words: str, cwd: Path, **more) -> subprocess.CompletedProcess[str]:
 def folder(planned, tmp_path: Path) -> Path:
     planned()
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("eps", "text"),
+    [(8 / 255, "8/255"), (0.2, "0.2"), (2.6 / 255, "2.6/255"), (0.5, "0.5"), (1.0, "1"), (1 / 7, "0.142857")],
+)
+def test_eps_is_shown_as_it_was_meant(eps: float, text: str) -> None:
+    assert eps_text(eps) == text
 
 
 RUN = ("run", "toy.toml", "--plugin", str(TOY), "--device", "cpu")

@@ -38,10 +38,11 @@ def _table(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Tab
 
 
 def eps_text(eps: float) -> str:
-    """``8/255`` where it is such a fraction, else the number."""
+    """The number, or a fraction such as ``8/255`` where the number would be long and the fraction is not."""
     levels = eps * 255
-    whole = math.isclose(levels, round(levels), abs_tol=1e-6) and 0 < round(levels) < 255
-    return f"{round(levels)}/255" if whole else f"{eps:g}"
+    short = float(f"{eps:.3g}") == eps
+    tenths = math.isclose(levels, round(levels, 1), abs_tol=1e-6)
+    return f"{round(levels, 1):g}/255" if tenths and not short else f"{eps:g}"
 
 
 def percent(value: float) -> str:
