@@ -36,7 +36,9 @@ def _planned(command: CommandT) -> CommandT:
         click.option(
             "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key: training.epochs=2."
         ),
-        click.option("--data", type=path, envvar="TILTYARD_DATA", show_envvar=True, help="Data folder."),
+        click.option(
+            "--data", type=path, envvar="TILTYARD_DATA", show_envvar=True, help="Data folder; data/ if absent."
+        ),
         click.argument("toml", type=path),
     ):
         command = option(command)

@@ -12,6 +12,9 @@ from .document import read
 from .plan import PROTOCOL, Cell, Component, Plan, Source, Victim, digest
 from .tables import Benchmark, ModelHost, ThreatTable, Training
 
+DATA = Path("data")
+"""The data folder where none is named."""
+
 __all__ = [
     "PROTOCOL",
     "Benchmark",
@@ -37,5 +40,4 @@ def plan(
 ) -> Plan:
     """The plan of the benchmark file at ``path``; raises ``ConfigError`` with every mistake in it."""
     document = read(path, overrides)
-    folders = ([data] if data else []) + [path.parent, Path()]
-    return Builder(document, plugins, Files(tuple(folders))).plan(only)
+    return Builder(document, plugins, Files((data or DATA, path.parent, Path()))).plan(only)
