@@ -109,14 +109,22 @@ def test_a_failed_cell_exits_with_1(folder: Path) -> None:
     assert "Try them again with: bench run toy.toml" in done.stderr
 
 
-def test_an_interruption_exits_with_130_and_tells_how_to_go_on(folder: Path) -> None:
-    command = [sys.executable, "-c", "from tiltyard.cli import main; main()", *RUN, "--set", "training.epochs=100000"]
-    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not list(folder.glob("results/toy/fits/*/unfinished.pt")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_exits_with_130_and_tells_how_to_go_on(folder: Path, sent: signal.Signals) -> None:
+    # A shell that puts the tests into the background has them ignore SIGINT; the command must not.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from tiltyard.cli import main; main()"
+    command = [sys.executable, "-c", code, *RUN, "--set", "training.epochs=100000"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=folder, stderr=pipe, text=True) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not list(folder.glob("results/toy/fits/*/unfinished.pt")) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            process.send_signal(sent)
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Go on with: bench run toy.toml" in told
 
