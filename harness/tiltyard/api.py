@@ -15,11 +15,11 @@ from .contracts import Attack, Category, Classifier, Data, Files, LabelScheme, S
 from .parameters import check, effective
 from .plugins import Plugins
 from .problems import UserError
-from .results import Results, Store, load
+from .results import TABLES, Results, Store, load
 from .runner import Run, pick_device
 from .spec import Benchmark, Cell, Component, ModelHost, Plan, Source, ThreatTable, Training, Victim
 from .spec.build import components
-from .spec.plan import skip_reason
+from .spec.plan import fed, skip_reason
 
 
 def evaluate(
@@ -58,13 +58,13 @@ def evaluate(
         for table in _threats(threat)
     ]
     benchmark = Benchmark(name=None, seeds=(seed,), samples=len(split), sampling="first", batch_size=batch_size)
-    plan = Plan(name, Path.cwd() / "notebook", benchmark, tuple(cells), Files(), {})
+    plan = Plan(name, Path.cwd() / "notebook", benchmark, fed(cells), Files(), {})
     if folder is not None:
         return _run(plan, Path(folder), where)
     with tempfile.TemporaryDirectory() as temporary:
         found = _run(plan, Path(temporary), where)
         # The tables are read on first use: take them before the folder goes.
-        _ = found.table, found.leaderboard, found.samples, found.provenance, found.epochs
+        _ = found.table, found.samples, found.provenance, found.epochs, *map(found.csv, TABLES)
         return found
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
+import signal
 import sys
+import threading
 from collections.abc import Iterator
+from types import FrameType
 
 import numpy as np
 import torch
@@ -14,6 +18,34 @@ from torch import nn
 
 class TamperedError(RuntimeError):
     """The attack changed the network's weights or buffers; they were restored."""
+
+
+class Expired(BaseException):
+    """The time of a call is over."""
+
+
+@contextlib.contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Raise ``Expired`` in the body once ``seconds`` have passed, and every second after that.
+
+    It needs the main thread and POSIX signals, and interrupts Python between two instructions: a single call
+    into compiled code is waited for. Elsewhere there is no limit.
+    """
+    possible = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if not possible or seconds == math.inf:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _expire(number: int, frame: FrameType | None) -> None:
+    raise Expired
 
 
 @contextlib.contextmanager

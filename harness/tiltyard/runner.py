@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import torch
 
-from .contracts import Batch, Classifier, Data, Incompatible, MissingFile, pixels
+from .contracts import Batch, Incompatible, pixels
 from .evaluator import evaluate
-from .events import BatchDone, CellFinished, CellStarted, EpochDone, Event
+from .events import BatchDone, CellFinished, CellStarted, Event
 from .problems import UserError, refused_by_disk
 from .provenance import device_name, plan_digest, provenance
-from .results import CellFolder, Store, read_json
-from .spec import Cell, Component, Plan, Victim
+from .results import CellFolder, Images, Store, read_json
+from .spec import Cell, Plan, Victim
 from .tabulate import identity, tables
-from .training import FitTrainer, build
-
-KEPT = 2
-"""Classifiers kept in memory: the victim at hand and the one its attacker sees."""
+from .victims import Victims
 
 
 @dataclass
@@ -33,8 +29,6 @@ class Run:
     store: Store
     device: torch.device
     report: Callable[[Event], None]
-    _classifiers: dict[Victim, Classifier] = field(default_factory=dict)
-    _broken: dict[Victim, Exception] = field(default_factory=dict)
 
     def __call__(self) -> bool:
         """Run what is not finished and write the tables; whether every cell that could run did.
@@ -42,6 +36,28 @@ class Run:
         Input is checked before anything is trained: data that cannot be read and checkpoints that do not fit
         raise ``UserError``.
         """
+        waiting = self._waiting()
+        self._victims.check(waiting)
+        try:
+            for cells in waiting.values():
+                for cell in cells:
+                    if not cell.sources:
+                        self._run(cell)
+            for cells in waiting.values():
+                for cell in cells:
+                    if cell.sources:  # now that the images they transfer are there
+                        self._run(cell)
+        finally:
+            if waiting or not self._tables_current():
+                self._write_tables()
+        return all(self._outcome(cell)[0] != "failed" for cell in self.plan.runnable)
+
+    @cached_property
+    def _victims(self) -> Victims:
+        return Victims(self.plan, self.store, self.device, self.report)
+
+    def _waiting(self) -> dict[Victim, list[Cell]]:
+        """The cells that are not finished, by victim."""
         waiting: dict[Victim, list[Cell]] = {}
         for cell in self.plan.cells:
             status, reason = ("skipped", cell.skip) if cell.skip else self._outcome(cell)
@@ -49,15 +65,7 @@ class Run:
                 self.report(CellFinished(cell, status, reason, before=not cell.skip))
             else:
                 waiting.setdefault(cell.victim, []).append(cell)
-        self._check_input(waiting)
-        try:
-            for cells in waiting.values():
-                for cell in cells:
-                    self._run(cell)
-        finally:
-            if waiting or not self._tables_current():
-                self._write_tables()
-        return all(self._outcome(cell)[0] != "failed" for cell in self.plan.runnable)
+        return waiting
 
     def _outcome(self, cell: Cell) -> tuple[str, str | None]:
         summary = self.store.cell(cell.id).summary
@@ -66,13 +74,6 @@ class Run:
     def _tables_current(self) -> bool:
         written = read_json(self.store.folder / "provenance.json")
         return written is not None and written["plan"] == plan_digest(self.plan)
-
-    def _check_input(self, victims: Iterable[Victim]) -> None:
-        """Read every data set and label file, and try every checkpoint, before the first epoch is spent."""
-        for victim in victims:
-            data, scheme = self._data[victim.dataset], self._scheme(victim)
-            if victim.source.weights is not None:
-                build(victim, data, scheme)
 
     def _run(self, cell: Cell) -> None:
         """One cell, to its end or to its failure, which stays its own."""
@@ -98,93 +99,50 @@ class Run:
         self.report(CellFinished(cell, status, reason))
 
     def _attack(self, cell: Cell, folder: CellFolder) -> None:
-        victim = self._classifier(cell.victim)
-        seen = self._classifier(cell.surrogate) if cell.surrogate else None
-        chosen = self._samples(cell)
+        victim = self._victims.classifier(cell.victim)
+        seen = self._victims.classifier(cell.surrogate) if cell.surrogate else None
+        test = self._victims.data(cell.victim.dataset).test
+        chosen = chosen_samples(cell, len(test))
         finished = set(folder.samples()["sample"].tolist())
         left = torch.tensor([sample for sample in chosen.tolist() if sample not in finished], dtype=torch.int64)
         self.report(CellStarted(cell, len(chosen), len(finished)))
-        test = self._data[cell.victim.dataset].test
         for ids in left.split(self.plan.benchmark.batch_size) if len(left) else ():
             part = test[ids]
             x, y = pixels(part.images.to(self.device)), part.labels.to(self.device)
             batch = Batch(x, y, ids.to(self.device), seed=cell.victim.seed, key=cell.attack.use)
-            folder.add_part(
-                evaluate(
-                    victim,
-                    cell.attack.object,
-                    batch,
-                    cell.threats,
-                    cell.threat.eps,
-                    seen=seen,
-                    targets=cell.threat.targets,
-                )
+            done = evaluate(
+                victim,
+                cell.attack.object,
+                replace(batch, found=self._found(cell, batch)),
+                cell.threats,
+                cell.threat.eps,
+                seen=seen,
+                targets=cell.threat.targets,
+                seconds=self.plan.benchmark.time_limit,
             )
+            folder.add_part(done.records, done.images if self.plan.benchmark.keep_images else None)
             self.report(BatchDone(cell, len(ids)))
 
-    def _samples(self, cell: Cell) -> torch.Tensor:
-        """Positions in the test set: the same for every cell of a data set, whatever its seed."""
-        count = len(self._data[cell.victim.dataset].test)
-        if cell.sampling == "first":
-            return torch.arange(min(cell.samples, count))
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-        return order[: cell.samples].sort().values
-
-    def _classifier(self, victim: Victim) -> Classifier:
-        if victim in self._broken:
-            raise self._broken[victim]
-        if victim not in self._classifiers:
-            while len(self._classifiers) >= KEPT:
-                self._classifiers.pop(next(iter(self._classifiers)))
-            try:
-                self._classifiers[victim] = self._defended(victim)
-            except Exception as error:
-                self._broken[victim] = error  # a training that failed is not repeated for every cell
-                raise
-        return self._classifiers[victim]
-
-    def _defended(self, victim: Victim) -> Classifier:
-        trainer = FitTrainer(
-            victim,
-            self._data[victim.dataset],
-            self._scheme(victim),
-            self.store,
-            self.device,
-            lambda words, epoch: self.report(EpochDone(words, epoch, victim.training.epochs)),
-        )
-        classifier = victim.defence.object(trainer) if victim.defence else trainer()
-        return classifier.to(self.device).eval().requires_grad_(False)
-
-    def _scheme(self, victim: Victim) -> Any:
-        try:
-            return victim.labels.object(self._data[victim.dataset].classes, self.plan.files)
-        except (MissingFile, ValueError) as error:
-            raise UserError(f"[[labels]] {victim.labels.label}: {error}") from error
-
-    @cached_property
-    def _data(self) -> Mapping[Component, Data]:
-        return _LoadedData(self.plan)
+    def _found(self, cell: Cell, batch: Batch) -> tuple[torch.Tensor, ...]:
+        """The images (N, C, H, W) that broke other victims, for a cell that transfers them: one of each call."""
+        found = []
+        for source in cell.sources:
+            kept = Images.joined(map(Images.read, self.store.cell(source.id).images()), batch.x.shape[1:])
+            here = kept[torch.isin(kept.sample, batch.ids.cpu())]
+            found += [here[here.eps == eps].on(batch.x, batch.ids) for eps in here.eps.unique()]
+        return tuple(found)
 
     def _write_tables(self) -> None:
-        results, board = tables(self.plan, self.store)
-        hashes = {part.label: data.test.sha256() for part, data in self._data.items()}
-        self.store.write_tables(results, board, provenance(self.plan, device_name(self.device), hashes))
+        made = tables(self.plan, self.store)
+        self.store.write_tables(made, provenance(self.plan, device_name(self.device), self._victims.data_hashes()))
 
 
-class _LoadedData(dict[Component, Data]):
-    """The plan's data sets, each read on first use."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
-        self._plan = plan
-
-    def __missing__(self, component: Component) -> Data:
-        try:
-            data: Data = component.object(self._plan.files)
-        except (MissingFile, ValueError) as error:
-            raise UserError(f"[[dataset]] {component.label}: {error}") from error
-        self[component] = data
-        return data
+def chosen_samples(cell: Cell, count: int) -> torch.Tensor:
+    """Positions in a test set of ``count`` images: the same for every cell of a data set, whatever its seed."""
+    if cell.sampling == "first":
+        return torch.arange(min(cell.samples, count))
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return order[: cell.samples].sort().values
 
 
 def pick_device(name: str) -> torch.device:

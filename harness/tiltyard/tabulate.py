@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def tables(plan: Plan, store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``results`` and ``leaderboard`` of a plan: a pure function of the records in the store."""
+def tables(plan: Plan, store: Store) -> dict[str, pd.DataFrame]:
+    """The tables of a plan (``results.TABLES``): a pure function of the records in the store."""
     rows: list[dict[str, Any]] = []
     board: list[CellRecords] = []
     for cell in plan.cells:
@@ -32,7 +32,7 @@ def tables(plan: Plan, store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
         board.append(CellRecords(words, records))
     known = {column.name for column in RESULTS}
     rows = [{key: value for key, value in row.items() if key in known} | {"cell": row["id"]} for row in rows]
-    return frame(RESULTS, rows), leaderboard(board)
+    return {"results": frame(RESULTS, rows), "leaderboard": leaderboard(board)}
 
 
 def identity(plan: Plan, cell: Cell) -> dict[str, Any]:

@@ -51,14 +51,16 @@ def check_attack(
     for norm in norms or sorted(attack.norms):
         radius = {"linf": eps, "l2": 4 * eps, "l1": 16 * eps, "l0": 8.0}[norm]
         budget = Threat(norm) if declared(attack, "minimal") else Threat(norm, radius)  # type: ignore[arg-type]
-        first = evaluate(victim, attack, whole, (budget,), (radius,))
+        first = evaluate(victim, attack, whole, (budget,), (radius,)).records
         bad = first[~first["status"].isin(["ok"])]
         assert bad.empty, f"{norm}: status {bad['status'].iloc[0]}: {bad['reason'].iloc[0]}"
-        again = evaluate(victim, attack, whole, (budget,), (radius,))
+        again = evaluate(victim, attack, whole, (budget,), (radius,)).records
         assert first["margin"].equals(again["margin"]), f"{norm}: two runs with one seed differ"
         if not independent:
             continue
-        parts = [evaluate(victim, attack, whole[index], (budget,), (radius,)) for index in torch.arange(8).split(3)]
+        parts = [
+            evaluate(victim, attack, whole[index], (budget,), (radius,)).records for index in torch.arange(8).split(3)
+        ]
         split = torch.tensor([value for part in parts for value in part["margin"]])
         same = torch.allclose(torch.tensor(first["margin"].tolist()), split, atol=1e-3)
         assert same, f"{norm}: results depend on the batch"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import signal
+import time
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -23,7 +28,7 @@ def _batch(victim: Classifier, count: int = 8, **more: object) -> Batch:
 
 
 def _run(attack, victim, batch, eps=EPS, **more):
-    return evaluate(victim, attack, batch, (Threat("linf", eps),), (eps,), **more)
+    return evaluate(victim, attack, batch, (Threat("linf", eps),), (eps,), **more).records
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,30 @@ def test_a_misbehaving_attack_is_a_status_and_never_a_success(crime: str, status
         assert records["distance"].isna().all()
         assert records["reason"].notna().all()
     assert all(torch.equal(tensor, before[name]) for name, tensor in victim.state_dict().items())
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """Never comes to an end, and catches whatever an honest attack may catch."""
+
+    norms: ClassVar[frozenset[str]] = frozenset({"linf"})
+
+    def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> torch.Tensor:
+        while True:
+            with contextlib.suppress(Exception):
+                victim(batch.x)
+
+
+def test_a_hanging_attack_is_broken_off() -> None:
+    victim = linear_victim()
+    started = time.monotonic()
+    records = _run(Hanging(), victim, _batch(victim), seconds=0.2)
+    assert time.monotonic() - started < 10
+    assert set(records["status"]) == {"timeout"}
+    assert set(records["reason"]) == {"the attack was not done after 0.2 s"}
+    assert not records["success"].any()
+    assert set(_run(Descent(), victim, _batch(victim), seconds=60)["status"]) == {"ok"}
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_an_attack_that_overwrites_its_input_gains_nothing() -> None:
@@ -110,7 +139,7 @@ def test_records_agree_with_the_closed_form_of_a_linear_victim() -> None:
     y = victim(x).argmax(1)
     batch = Batch(x, y, torch.arange(32))
     needed = margin(victim(x), y) / (layer.weight[0] - layer.weight[1]).abs().sum()
-    records = evaluate(victim, Descent(1), batch, (Threat("linf", 0.05), Threat("linf", 0.1)), (0.05, 0.1))
+    records = evaluate(victim, Descent(1), batch, (Threat("linf", 0.05), Threat("linf", 0.1)), (0.05, 0.1)).records
     for eps, rows in records.groupby("eps"):
         assert rows["success"].tolist() == (needed < eps).tolist()
 
@@ -118,7 +147,7 @@ def test_records_agree_with_the_closed_form_of_a_linear_victim() -> None:
 def test_one_run_of_a_minimal_attack_is_scored_at_every_eps() -> None:
     victim = linear_victim()
     grid = (0.1, 0.2, 0.4, 0.8, 1.6)
-    records = evaluate(victim, Nearest(), _batch(victim), (Threat("l2"),), grid)
+    records = evaluate(victim, Nearest(), _batch(victim), (Threat("l2"),), grid).records
     found = records.groupby("eps")["success"].sum()
     assert found.is_monotonic_increasing
     assert records["forwards"].max() == 61
@@ -174,7 +203,9 @@ def test_scores_that_are_not_finite_are_never_a_success() -> None:
 def test_targeted_runs_record_both_leaving_the_class_and_reaching_the_target(targets: str) -> None:
     victim = linear_victim()
     batch = _batch(victim)
-    records = evaluate(victim, Descent(), batch, (Threat("linf", 0.3, goal="targeted"),), (0.3,), targets=targets)
+    records = evaluate(
+        victim, Descent(), batch, (Threat("linf", 0.3, goal="targeted"),), (0.3,), targets=targets
+    ).records
     assert len(records) == 8 * (3 if targets == "all" else 1)
     assert (records["target"] != records["label"]).all()
     assert records["reached_target"].any()
@@ -191,10 +222,11 @@ def test_random_targets_belong_to_the_sample_and_not_to_the_batch() -> None:
     victim = linear_victim()
     batch = _batch(victim, 16)
     threat = (Threat("linf", 0.3, goal="targeted"),)
-    records = evaluate(victim, Descent(), batch, threat, (0.3,))
+    records = evaluate(victim, Descent(), batch, threat, (0.3,)).records
     whole = records["target"].tolist()
     parts = [
-        evaluate(victim, Descent(), batch[i], threat, (0.3,))["target"].tolist() for i in torch.arange(16).split(5)
+        evaluate(victim, Descent(), batch[i], threat, (0.3,)).records["target"].tolist()
+        for i in torch.arange(16).split(5)
     ]
     assert whole == [target for part in parts for target in part]
     assert set((records["target"] - records["label"]) % 4) == {1, 2, 3}

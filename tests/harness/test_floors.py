@@ -28,6 +28,7 @@ FLOORS = {
         "provenance",
         "events",
         "tabulate",
+        "victims",
     },
     2: {"runner", "api", "testing"},
     3: {"cli"},

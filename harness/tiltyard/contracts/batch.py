@@ -31,6 +31,8 @@ class Batch:
     target: Tensor | None = None
     seed: int = 0
     key: str = ""
+    found: tuple[Tensor, ...] = ()
+    """Images (N, C, H, W) that broke other victims of the plan, the clean one where none did: for transfer."""
 
     def __len__(self) -> int:
         return len(self.x)
@@ -38,7 +40,17 @@ class Batch:
     def __getitem__(self, index: Tensor) -> Batch:
         """The samples that a mask (N,) of booleans or a vector of positions selects."""
         target = None if self.target is None else self.target[index]
-        return replace(self, x=self.x[index], y=self.y[index], ids=self.ids[index], target=target)
+        found = tuple(images[index] for images in self.found)
+        return replace(self, x=self.x[index], y=self.y[index], ids=self.ids[index], target=target, found=found)
+
+    def keyed(self, key: str) -> Batch:
+        """The same samples with draws of their own."""
+        return replace(self, key=key)
+
+    def copied(self) -> Batch:
+        """The same samples in memory of their own."""
+        target = None if self.target is None else self.target.clone()
+        return replace(self, x=self.x.clone(), y=self.y.clone(), ids=self.ids.clone(), target=target)
 
     def margin(self, scores: Tensor) -> Tensor:
         """Margin (N,) of scores (N, K): negative exactly where the adversary wins; attacks descend it."""

@@ -18,7 +18,7 @@ from .data import Data, Files
 from .labels import LabelScheme
 from .threat import Goal, Norm, Threat
 
-Access = Literal["gradients", "scores", "decisions", "none"]
+Access = Literal["gradients", "scores", "decisions", "images"]
 Objective = Callable[[Classifier, Tensor, Tensor], Tensor]
 Head = Callable[[int], nn.Module]
 
@@ -99,7 +99,8 @@ class Attack(Protocol):
 ATTACK_DEFAULTS: dict[str, Any] = {
     "minimal": False,  # True: ignores eps and looks for the nearest adversarial image
     "targeted": False,  # True: obeys batch.target
-    "access": "gradients",  # what it asks of the victim: gradients, scores, decisions or none
+    # What it asks for: the victim's gradients, scores or decisions, or images that broke other victims (batch.found).
+    "access": "gradients",
 }
 
 

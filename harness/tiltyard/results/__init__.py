@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..problems import UserError
-from .schema import EPOCHS, LEADERBOARD, RESULTS, SAMPLES, SCHEMA, STATUSES, VERDICTS, Column, frame
+from .images import Images
+from .schema import EPOCHS, LEADERBOARD, RESULTS, SAMPLES, SCHEMA, STATUSES, TABLES, VERDICTS, Column, frame
 from .store import CellFolder, Store, check_schema, read_json, write, write_json
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ __all__ = [
     "SAMPLES",
     "SCHEMA",
     "STATUSES",
+    "TABLES",
     "VERDICTS",
     "CellFolder",
     "Column",
+    "Images",
     "Results",
     "Store",
     "frame",
@@ -39,6 +42,7 @@ class Results:
     """The tables of one results folder; ``docs/results.md`` tells their columns."""
 
     folder: Path
+    _csv: dict[str, pd.DataFrame] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -50,9 +54,15 @@ class Results:
     @cached_property
     def leaderboard(self) -> pd.DataFrame:
         """``leaderboard.csv``: one row per data set, norm, eps and entry."""
+        return self.csv("leaderboard")
+
+    def csv(self, name: str) -> pd.DataFrame:
+        """One of the tables of ``results.TABLES``, read from its CSV file."""
         import pandas as pd
 
-        return _typed(pd.read_csv(self.folder / "leaderboard.csv"), LEADERBOARD)
+        if name not in self._csv:
+            self._csv[name] = _typed(pd.read_csv(self.folder / f"{name}.csv"), TABLES[name])
+        return self._csv[name]
 
     @cached_property
     def samples(self) -> pd.DataFrame:

@@ -18,6 +18,7 @@ A run writes one folder, `results/<name>/`:
 | `results.csv`, `results.parquet` | a row per cell and eps |
 | `leaderboard.csv` | a row per data set, norm, eps and entry (model, labels, defence), by worst case |
 | `provenance.json` | versions, device, plugins with all parameters, data digests, git revision, configuration |
+| `cells/<id>/images-*.safetensors` | verified images that broke the victim, with `sample`, `target` and `eps` of the call |
 | `cells/<id>/samples.parquet` | a row per sample, eps and target: everything else is computed from these |
 | `cells/<id>/cell.json` | the cell in words, its status and the seconds it took; `error.txt` beside it if it failed |
 | `fits/<id>/` | a fitted network: `model.safetensors`, `fit.json` with its sha256, identity and epochs |

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the folder's layout and columns; a newer folder is refused, never guessed at."""
 
 STATUSES = {
@@ -20,6 +20,7 @@ STATUSES = {
     "not_attacked": "the clean image was wrong or rejected already, so there was nothing to attack",
     "error": "the attack raised, returned something else than images, or did nothing at all",
     "oom": "the attack ran out of memory even on a single image",
+    "timeout": "the attack was not done in the time it was given",
 }
 """Status words of a sample. Only ok, repaired and not_attacked are verdicts."""
 
@@ -47,9 +48,21 @@ SAMPLES = (
     Column("target", "Int64", "class a targeted attack aims at; null if untargeted"),
     Column("label", "int64", "true class"),
     Column("clean_prediction", "int64", "class of the clean image"),
+    Column(
+        "clean_rejection",
+        "float64",
+        "rejection margin of the clean image, positive where a detector rejects it; null without a detector",
+        "scores",
+    ),
     Column("correct", "bool", "the clean image is classified right, and not rejected by a detector"),
     Column("prediction", "Int64", "class of the adversarial image; null where there is no verdict"),
     Column("rejected", "boolean", "a detector rejects the adversarial image; null without a verdict"),
+    Column(
+        "rejection",
+        "float64",
+        "rejection margin of the adversarial image; null without a detector or a verdict",
+        "scores",
+    ),
     Column("left_class", "bool", "wrong and accepted, inside the ball"),
     Column(
         "reached_target",
@@ -124,6 +137,12 @@ RESULTS = (
     Column("forwards", "float64", "mean forwards per attacked sample", "passes"),
     Column("backwards", "float64", "mean backwards per attacked sample", "passes"),
     *(Column(word, "Int64", f"samples with status {word}", "samples") for word in STATUSES),
+    Column(
+        "health",
+        "string",
+        "passed, or the properties that this attack fails (bench doctor); null where it was not checked",
+    ),
+    Column("flags", "string", "signs that the victim hides its gradient or the attack was too weak; null without one"),
     Column("seconds", "float64", "time spent in the cell, on the machine of provenance.json", "s"),
     Column("cell", "string", "id of the cell: its records are cells/<id>/samples.parquet"),
     Column("victim", "string", "id of the victim"),
@@ -165,6 +184,9 @@ LEADERBOARD = (
     Column("seeds", "int64", "trained victims"),
     Column("samples", "int64", "samples per seed"),
 )
+
+TABLES = {"results": RESULTS, "leaderboard": LEADERBOARD}
+"""What each table of a results folder holds; each is ``<name>.csv``."""
 
 EPOCHS = (
     Column("epoch", "int64", "counted from 1"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..problems import UserError
+from .images import Images
 from .schema import SAMPLES, SCHEMA, frame
 
 if TYPE_CHECKING:
@@ -56,11 +57,19 @@ class Store:
         """The folder of a fitted network."""
         return self.folder / "fits" / fit_id
 
-    def write_tables(self, results: pd.DataFrame, leaderboard: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
-        """Write ``results.csv``, ``results.parquet``, ``leaderboard.csv`` and ``provenance.json``."""
-        write(self.folder / "results.parquet", results.to_parquet(index=False))
-        write(self.folder / "results.csv", results.to_csv(index=False).encode())
-        write(self.folder / "leaderboard.csv", leaderboard.to_csv(index=False).encode())
+    def victim(self, victim_id: str) -> Path:
+        """The folder of what was found out about a victim beside its cells."""
+        return self.folder / "victims" / victim_id
+
+    def health(self, attack_id: str) -> Path:
+        """The file of what the health checks of an attack found."""
+        return self.folder / "health" / f"{attack_id}.json"
+
+    def write_tables(self, tables: Mapping[str, pd.DataFrame], provenance: Mapping[str, Any]) -> None:
+        """Write each table as ``<name>.csv``, the results as ``results.parquet`` too, and ``provenance.json``."""
+        write(self.folder / "results.parquet", tables["results"].to_parquet(index=False))
+        for name, table in tables.items():
+            write(self.folder / f"{name}.csv", table.to_csv(index=False).encode())
         write_json(self.folder / "provenance.json", provenance)
 
 
@@ -87,10 +96,16 @@ class CellFolder:
         table = pd.concat(parts, ignore_index=True)
         return table.astype({column.name: column.dtype for column in SAMPLES})
 
-    def add_part(self, records: pd.DataFrame) -> None:
-        """Keep the records of one finished batch."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write(self.folder / f"part-{int(records['sample'].iloc[0]):08d}.parquet", records.to_parquet(index=False))
+    def images(self) -> list[Path]:
+        """The files of the images that broke the victim, one for each batch that has any."""
+        return sorted(self.folder.glob("images-*.safetensors"))
+
+    def add_part(self, records: pd.DataFrame, images: Images | None = None) -> None:
+        """Keep the images and then the records of one finished batch."""
+        number = f"{int(records['sample'].iloc[0]):08d}"
+        if images is not None and len(images):
+            write(self.folder / f"images-{number}.safetensors", images.encoded())
+        write(self.folder / f"part-{number}.parquet", records.to_parquet(index=False))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write ``cell.json``; the parts of a cell that is done are joined before, those of others stay."""

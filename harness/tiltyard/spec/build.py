@@ -15,7 +15,7 @@ from ..plugins import PluginError, Plugins
 from ..problems import ConfigError, Problem, suggest
 from . import matrix
 from .document import Document, Place
-from .plan import Cell, Component, Plan, Source, Victim, skip_reason
+from .plan import Cell, Component, Plan, Source, Victim, fed, skip_reason
 from .tables import AXES, Benchmark, Host, ModelHost, ThreatTable, Training
 
 TOP_LEVEL = ("benchmark", "training", *AXES, "threat", "include", "exclude")
@@ -64,7 +64,7 @@ class Builder:
             raise ConfigError([Problem(str(self.document.path), 0, "", "no cell is left after exclude and --only")])
         cells = (_cell(c, seed, training, benchmark) for c in chosen for seed in benchmark.seeds)
         name = benchmark.name or self.document.path.stem
-        return Plan(name, self.document.path, benchmark, tuple(dict.fromkeys(cells)), self.files, tables)
+        return Plan(name, self.document.path, benchmark, fed(dict.fromkeys(cells)), self.files, tables)
 
     def _problem(self, place: Place, message: str) -> None:
         self.problems.append(self.document.problem(place, message))

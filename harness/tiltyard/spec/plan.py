@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from ..contracts import Files, Setting, Threat, declared
 from ..parameters import plain
 from .tables import Benchmark, ModelHost, ThreatTable, Training
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised whenever the harness comes to judge differently: older records are then no longer reused."""
 
 SURROGATE_SEED = 1_000_003
@@ -123,6 +123,8 @@ class Cell:
     sampling: str
     skip: str = ""
     """Why the cell cannot be run, if it cannot."""
+    sources: tuple[Cell, ...] = ()
+    """The cells whose images a transfer attack tries on this victim: they are run before."""
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -138,7 +140,24 @@ class Cell:
                 "attack": self.attack.identity,
                 "threat": threat,
                 "samples": [self.samples, self.sampling],
+                "sources": [source.id for source in self.sources],
             }
+        )
+
+    @property
+    def transfers(self) -> bool:
+        """Whether the attack takes images that broke other victims."""
+        return bool(declared(self.attack.object, "access") == "images")
+
+    def fed_by(self, other: Cell) -> bool:
+        """Whether the images of another cell are of use to this one: another victim, the same samples and aim."""
+        return (
+            not (other.skip or other.transfers)
+            and other.victim != self.victim
+            and other.victim.dataset == self.victim.dataset
+            and (other.samples, other.sampling) == (self.samples, self.sampling)
+            and (other.threat.norm, other.threat.goal) == (self.threat.norm, self.threat.goal)
+            and (self.threat.goal == "untargeted" or other.threat.targets == self.threat.targets)
         )
 
     @property
@@ -193,6 +212,18 @@ class Plan:
         """The victims of the runnable cells and those that their attackers see, each once, in order."""
         wanted = (v for cell in self.runnable for v in (cell.victim, cell.surrogate) if v is not None)
         return tuple(dict.fromkeys(wanted))
+
+
+def fed(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """The cells, those of transfer attacks with their sources; skipped where there are none."""
+    cells = tuple(cells)
+    return tuple(_with_sources(cell, cells) if cell.transfers and not cell.skip else cell for cell in cells)
+
+
+def _with_sources(cell: Cell, cells: Iterable[Cell]) -> Cell:
+    sources = tuple(other for other in cells if cell.fed_by(other))
+    skip = "" if sources else "no attack of the plan on another victim has images to transfer"
+    return replace(cell, sources=sources, skip=skip)
 
 
 def skip_reason(victim: Victim, attack: Component, threat: ThreatTable) -> str:

@@ -66,6 +66,10 @@ class Benchmark(Table):
     """Which ones: one fixed random choice, the same for all cells, or the first in order."""
     batch_size: PositiveInt = 128
     """Images attacked at a time; results do not depend on it."""
+    time_limit: PositiveFloat = 3600.0
+    """Seconds that an attack may spend on a batch; its samples then have the status ``timeout``."""
+    keep_images: bool = True
+    """Whether the images that broke a victim are kept: for ``bench bundle`` and for transfer attacks."""
 
 
 class Training(Table):

@@ -1,0 +1,92 @@
+"""The data, label schemes and classifiers of a plan, each made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import torch
+
+from .contracts import Classifier, Data, LabelScheme, MissingFile
+from .events import EpochDone, Event
+from .problems import UserError
+from .results import Store
+from .spec import Component, Plan, Victim
+from .training import FitTrainer, build
+
+KEPT = 2
+"""Classifiers kept in memory: the victim at hand and the one its attacker sees."""
+
+
+@dataclass
+class Victims:
+    """What a plan needs to be run, on a device; ``store`` keeps the fits."""
+
+    plan: Plan
+    store: Store
+    device: torch.device
+    report: Callable[[Event], None]
+    _data: dict[Component, Data] = field(default_factory=dict)
+    _classifiers: dict[Victim, Classifier] = field(default_factory=dict)
+    _broken: dict[Victim, Exception] = field(default_factory=dict)
+
+    def check(self, victims: Iterable[Victim]) -> None:
+        """Read every data set and label file, and try every checkpoint, before the first epoch is spent.
+
+        Raises ``UserError``.
+        """
+        for victim in victims:
+            data, scheme = self.data(victim.dataset), self._scheme(victim)
+            if victim.source.weights is not None:
+                build(victim, data, scheme)
+
+    def data(self, dataset: Component) -> Data:
+        """A data set, read on first use; raises ``UserError``."""
+        if dataset not in self._data:
+            try:
+                self._data[dataset] = dataset.object(self.plan.files)
+            except (MissingFile, ValueError) as error:
+                raise UserError(f"[[dataset]] {dataset.label}: {error}") from error
+        return self._data[dataset]
+
+    def data_hashes(self) -> dict[str, str]:
+        """The digest of each test set read so far, by its name."""
+        return {part.label: data.test.sha256() for part, data in self._data.items()}
+
+    def classifier(self, victim: Victim) -> Classifier:
+        """The defended classifier of a victim, trained or loaded; a failure is raised again and not tried again."""
+        if victim in self._broken:
+            raise self._broken[victim]
+        if victim not in self._classifiers:
+            while len(self._classifiers) >= KEPT:
+                self._classifiers.pop(next(iter(self._classifiers)))
+            try:
+                self._classifiers[victim] = self._defended(victim)
+            except Exception as error:
+                self._broken[victim] = error  # a training that failed is not repeated for every cell
+                raise
+        return self._classifiers[victim]
+
+    def trainer(self, victim: Victim) -> FitTrainer:
+        """What fits a victim's networks."""
+        return FitTrainer(
+            victim,
+            self.data(victim.dataset),
+            self._scheme(victim),
+            self.store,
+            self.device,
+            lambda words, epoch: self.report(EpochDone(words, epoch, victim.training.epochs)),
+        )
+
+    def _defended(self, victim: Victim) -> Classifier:
+        trainer = self.trainer(victim)
+        classifier = victim.defence.object(trainer) if victim.defence else trainer()
+        made: Classifier = classifier.to(self.device).eval().requires_grad_(False)
+        return made
+
+    def _scheme(self, victim: Victim) -> LabelScheme:
+        try:
+            scheme: LabelScheme = victim.labels.object(self.data(victim.dataset).classes, self.plan.files)
+        except (MissingFile, ValueError) as error:
+            raise UserError(f"[[labels]] {victim.labels.label}: {error}") from error
+        return scheme
