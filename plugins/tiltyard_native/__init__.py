@@ -6,17 +6,52 @@ from collections.abc import Callable
 
 from tiltyard import Attack, Defence, hookimpl
 
-from .attacks import BIM, DDN, FGSM, PGD, MultiTargeted, Noise
-from .defences import Distillation, Squeezing, Undefended
+from .attacks import (
+    APGD,
+    BIM,
+    DDN,
+    FAB,
+    FGSM,
+    PGD,
+    APGDTargeted,
+    MultiTargeted,
+    Noise,
+    SparseRS,
+    Square,
+    Standard,
+    Transfer,
+)
+from .defences import JPEG, Distillation, ResizePad, Smoothing, Squeezing, Undefended
 
 
 @hookimpl
 def attacks() -> dict[str, Callable[..., Attack]]:
-    """Gradient attacks, a minimal-norm attack, and noise as the control."""
-    return {"fgsm": FGSM, "bim": BIM, "pgd": PGD, "multi_targeted": MultiTargeted, "ddn": DDN, "noise": Noise}
+    """Attacks of every access, and noise as the control."""
+    return {
+        "apgd": APGD,
+        "apgd_targeted": APGDTargeted,
+        "bim": BIM,
+        "ddn": DDN,
+        "fab": FAB,
+        "fgsm": FGSM,
+        "multi_targeted": MultiTargeted,
+        "noise": Noise,
+        "pgd": PGD,
+        "sparse_rs": SparseRS,
+        "square": Square,
+        "standard": Standard,
+        "transfer": Transfer,
+    }
 
 
 @hookimpl
 def defences() -> dict[str, Callable[..., Defence]]:
-    """No defence, feature squeezing, and defensive distillation."""
-    return {"none": Undefended, "squeezing": Squeezing, "distillation": Distillation}
+    """No defence, and a detector, a training, two randomised ones and one without a gradient."""
+    return {
+        "none": Undefended,
+        "distillation": Distillation,
+        "jpeg": JPEG,
+        "resize_pad": ResizePad,
+        "smoothing": Smoothing,
+        "squeezing": Squeezing,
+    }

@@ -18,20 +18,27 @@ Attempt = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def probe(loss: Loss, victim: Victim, batch: Batch, image: Tensor, eot: int = 1) -> tuple[Tensor, Tensor]:
-    """Margins (N,) and gradient of the loss (N, C, H, W) at ``image``, averaged over ``eot`` evaluations.
+    """Margins (N,) and gradient of the loss (N, C, H, W) at ``image``, averaged over ``eot`` evaluations."""
+    _, margin, gradient = measure(loss, victim, batch, image, eot)
+    return margin, gradient
+
+
+def measure(loss: Loss, victim: Victim, batch: Batch, image: Tensor, eot: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """Losses (N,), margins (N,) and gradient (N, C, H, W) at ``image``, averaged over ``eot`` evaluations.
 
     Averaging is for randomised victims: Athalye et al. 2018, "Synthesizing Robust Adversarial Examples",
-    arXiv 1707.07397. A margin that is no number counts as a failure, a gradient that is none as zero.
+    arXiv 1707.07397. A loss or margin that is no number counts as a failure, a gradient that is none as zero.
     """
     image = image.detach().requires_grad_()
-    margin, gradient = image.new_zeros(len(image)), torch.zeros_like(image)
+    value, margin, gradient = image.new_zeros(len(image)), image.new_zeros(len(image)), torch.zeros_like(image)
     for _ in range(eot):
         with torch.enable_grad():
-            value, reached = loss(victim, batch, image)
-            (slope,) = torch.autograd.grad(value.sum(), image)
+            lost, reached = loss(victim, batch, image)
+            (slope,) = torch.autograd.grad(lost.sum(), image)
         gradient += slope.nan_to_num(0, 0, 0)
+        value += lost.detach() / eot
         margin += reached.detach() / eot
-    return _settled(margin), gradient
+    return _settled(value), _settled(margin), gradient
 
 
 @torch.no_grad()
@@ -102,3 +109,12 @@ def best_of(batch: Batch, attempts: Iterable[Attempt]) -> Tensor:
         better = margin < lowest[rows]
         best[rows[better]], lowest[rows[better]] = image[better], margin[better]
     return best
+
+
+@torch.no_grad()
+def rivals(victim: Victim, batch: Batch, count: int) -> Tensor:
+    """The ``count`` other classes (N, at most K - 1) that score highest on the clean image, highest first."""
+    scores = victim(batch.x).nan_to_num(0, 0, 0)
+    others = scores.scatter(1, batch.y.unsqueeze(1), -torch.inf)
+    ranked: Tensor = others.argsort(dim=1, descending=True, stable=True)
+    return ranked[:, : min(count, scores.shape[1] - 1)]

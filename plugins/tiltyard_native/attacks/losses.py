@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tiltyard import Batch, Incompatible, Setting, Victim
+from tiltyard import Batch, Incompatible, Setting, Victim, margin
 
 LossName = Literal["margin", "ce", "dlr", "label"]
+TowardsName = Literal["margin", "ce", "dlr"]
+AnyName = TypeVar("AnyName", LossName, TowardsName)
 Loss = Callable[[Victim, Batch, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -37,9 +40,7 @@ def dlr_loss(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tenso
     if scores.shape[1] < needed:
         raise Incompatible(_too_few(scores.shape[1], needed))
     margin = batch.margin(scores)
-    top = scores.topk(needed, dim=1).values
-    spread = top[:, 0] - (top[:, 2] if batch.target is None else (top[:, 2] + top[:, 3]) / 2)
-    return margin / (spread + 1e-12), margin
+    return margin / _spread(scores, batch.target is not None), margin
 
 
 def label_loss(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,9 +51,38 @@ def label_loss(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Ten
 LOSSES: dict[LossName, Loss] = {"margin": margin_loss, "ce": ce_loss, "dlr": dlr_loss, "label": label_loss}
 
 
+def towards_margin(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
+    """The label's score less that of ``batch.target``; Gowal et al. 2019, arXiv 1910.09338.
+
+    This and the two below lead to one class, and return the margin to all the others with it.
+    """
+    scores = victim(image)
+    return _gap(scores, batch), margin(scores, batch.y)
+
+
+def towards_ce(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
+    """The cross-entropy of ``batch.target``."""
+    scores = victim(image)
+    return F.cross_entropy(scores, _wanted(batch), reduction="none"), margin(scores, batch.y)
+
+
+def towards_dlr(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
+    """The targeted difference of logits ratio, (z_y - z_t) over the spread of the best scores; arXiv 2003.01690."""
+    scores = victim(image)
+    return _gap(scores, batch) / _spread(scores, targeted=True), margin(scores, batch.y)
+
+
+TOWARDS: dict[TowardsName, Loss] = {"margin": towards_margin, "ce": towards_ce, "dlr": towards_dlr}
+
+
 def forwards(name: LossName) -> int:
     """Forwards of one evaluation of a loss."""
     return 2 if name == "label" else 1
+
+
+def fitting(name: AnyName, classes: int, *, targeted: bool) -> AnyName:
+    """The loss, or the margin in place of a "dlr" that has too few classes."""
+    return "margin" if name == "dlr" and classes < _classes_of_dlr(targeted) else name
 
 
 def refuse_loss(name: LossName, setting: Setting) -> str | None:
@@ -67,6 +97,18 @@ def _classes_of_dlr(targeted: bool) -> int:
 
 def _too_few(classes: int, needed: int) -> str:
     return f'loss = "dlr" needs at least {needed} classes here and there are {classes}; choose "margin" or "ce"'
+
+
+def _gap(scores: Tensor, batch: Batch) -> Tensor:
+    columns = torch.stack([batch.y, _wanted(batch)], 1)
+    own, other = scores.gather(1, columns).unbind(1)
+    return own - other
+
+
+def _spread(scores: Tensor, targeted: bool) -> Tensor:
+    """What the ratio divides by: the best score less the third, or less the mean of the third and fourth."""
+    top = scores.topk(_classes_of_dlr(targeted), dim=1).values
+    return top[:, 0] - top[:, 2:].mean(1) + 1e-12
 
 
 def _wanted(batch: Batch) -> Tensor:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
-import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
-from tiltyard import Batch, Norm, Radius, Threat, Victim, margin
+from tiltyard import Batch, Norm, Radius, Threat, Victim
 
-from .descent import Attempt, Descent, best_of
+from .descent import Attempt, Descent, best_of, rivals
+from .losses import towards_margin
 from .region import NORMS, finite, random_image
 
 
@@ -24,7 +24,8 @@ class MultiTargeted:
     Gowal et al. 2019, "An Alternative Surrogate Loss for PGD-based Adversarial Testing", arXiv 1910.09338. Each
     search descends z_label - z_target for one target; searches are compared by the whole margin, so one that
     strays into a third class counts. ``targets`` keeps the classes that score highest on the clean image (all
-    of them by default), in that order, and ``restarts`` goes through them anew.
+    of them by default), in that order, and ``restarts`` goes through them anew. The step falls along a cosine
+    unless ``step_size`` (in pixels) is given.
     """
 
     norms: ClassVar[frozenset[Norm]] = NORMS
@@ -32,7 +33,7 @@ class MultiTargeted:
     targeted: ClassVar[bool] = False
     access: ClassVar[str] = "gradients"
 
-    steps: PositiveInt = 50
+    steps: PositiveInt = 100
     step_size: Radius | None = None
     restarts: PositiveInt = 1
     random_start: bool = True
@@ -54,10 +55,7 @@ class MultiTargeted:
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """Images within ``threat.eps``; the targets are its own, ``batch.target`` is not looked at."""
         finite(threat, "multi_targeted")
-        with torch.no_grad():
-            scores = victim(batch.x).nan_to_num(0, 0, 0)
-        others = scores.scatter(1, batch.y.unsqueeze(1), -torch.inf)
-        ranked = others.argsort(dim=1, descending=True)[:, : self._kept(scores.shape[1])]
+        ranked = rivals(victim, batch, self._kept(victim.classes))
         return best_of(batch, self._attempts(victim, batch, threat, ranked))
 
     def _kept(self, classes: int) -> int:
@@ -71,12 +69,4 @@ class MultiTargeted:
     def _attempt(self, victim: Victim, batch: Batch, threat: Threat, draw: int, rows: Tensor) -> tuple[Tensor, Tensor]:
         part = batch[rows]
         start = random_image(part, threat, draw) if self.random_start else part.x
-        return Descent(_gap, self.steps, self.step_size, self.eot)(victim, part, threat, start)
-
-
-def _gap(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
-    """The label's score less that of ``batch.target``, and the untargeted margin."""
-    scores = victim(image)
-    target = batch.y if batch.target is None else batch.target
-    gap = scores.gather(1, batch.y.unsqueeze(1)) - scores.gather(1, target.unsqueeze(1))
-    return gap.squeeze(1), margin(scores, batch.y)
+        return Descent(towards_margin, self.steps, self.step_size, self.eot)(victim, part, threat, start)

@@ -62,14 +62,15 @@ def _shrinkage(size: Tensor, room: Tensor, eps: float) -> Tensor:
     return ((mass.gather(1, last) - eps) / slope.gather(1, last).clamp_min(1)).clamp_min(0)
 
 
-def steepest(gradient: Tensor, image: Tensor, norm: Norm, length: float, share: int = 1) -> Tensor:
+def steepest(gradient: Tensor, image: Tensor, norm: Norm, length: float | Tensor, share: int = 1) -> Tensor:
     """The step (N, C, H, W) of length ``length`` under ``norm`` that lowers the loss most, to first order.
 
     Values that the box would stop are left out. An l1 step goes to the values of largest gradient, each up
-    to its room in the box and to ``length / share``.
+    to its room in the box and to ``length / share``. The length is one number or one per sample (N,).
     """
+    length = length.view(-1, 1) if isinstance(length, Tensor) else length
     if norm == "linf":
-        return -length * gradient.sign()
+        return (-length * gradient.sign().flatten(1)).view_as(image)
     room = torch.where(gradient > 0, image, 1 - image).flatten(1)
     slope = gradient.flatten(1) * (room > _EDGE)
     if norm == "l2":
@@ -79,6 +80,20 @@ def steepest(gradient: Tensor, image: Tensor, norm: Norm, length: float, share: 
     most = room.gather(1, order).clamp_max(length / share)
     taken = (length - (most.cumsum(1) - most)).clamp_min(0).minimum(most)
     return (-slope.sign() * torch.zeros_like(slope).scatter(1, order, taken)).view_as(image)
+
+
+def even_step(gradient: Tensor, image: Tensor, length: Tensor, count: Tensor) -> Tensor:
+    """The step (N, C, H, W) that moves the ``count`` (N,) values of largest gradient alike, ``length`` (N,) in sum.
+
+    Values that the box would stop are left out; the others may be carried over its edge.
+    """
+    room = torch.where(gradient > 0, image, 1 - image) > _EDGE
+    slope = (gradient * room).flatten(1)
+    size = slope.abs()
+    last = (count.long().clamp(1, size.shape[1]) - 1).unsqueeze(1)
+    chosen = (size >= size.sort(dim=1, descending=True).values.gather(1, last)) & (size > 0)
+    part = length / chosen.sum(1).clamp_min(1)
+    return (-part.unsqueeze(1) * slope.sign() * chosen).view_as(image)
 
 
 def random_image(batch: Batch, threat: Threat, draw: int) -> Tensor:

@@ -1,0 +1,99 @@
+"""The walk of FAB along the decision boundary, and what it has found so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tiltyard import Batch, Norm, Threat, Victim, distance
+
+from .descent import look
+from .fab_planes import Planes, onto
+from .losses import Loss, margin_loss
+
+_REACH: dict[Norm, float] = {"linf": 0.3, "l2": 2.0, "l1": 20.0}
+"""How far random starts are from samples for which nothing has been found: twice as far as they land."""
+
+
+class Nearest:
+    """The nearest adversarial image of each sample so far. A finite eps is near enough."""
+
+    def __init__(self, batch: Batch, threat: Threat) -> None:
+        self.batch, self.norm = batch, threat.norm
+        self.enough = threat.eps if threat.eps < torch.inf else 0.0
+        self.image = batch.x.clone()
+        self.length = torch.full_like(batch.y, torch.inf, dtype=batch.x.dtype)
+
+    def open(self, rows: Tensor | None = None) -> Tensor:
+        """Of the positions given, or of all, those for which to look on."""
+        rows = torch.arange(len(self.batch), device=self.length.device) if rows is None else rows
+        return rows[self.length[rows] > self.enough]
+
+    def keep(self, rows: Tensor, image: Tensor, margin: Tensor) -> Tensor:
+        """Take the images that won and are nearer than those before; returns which ones won (N,)."""
+        length = distance(image - self.batch.x[rows], self.norm)
+        better = (margin < 0) & (length < self.length[rows])
+        self.image[rows[better]], self.length[rows[better]] = image[better], length[better]
+        return margin < 0
+
+    def refine(self, victim: Victim, halvings: int) -> None:
+        """Halve the way from the clean image to the best one so many times, and keep the nearest that wins."""
+        rows = self.open()
+        rows = rows[self.length[rows].isfinite()]
+        below = self.batch.x[rows]
+        for _ in range(halvings):
+            if not len(rows):
+                return
+            middle = (below + self.image[rows]) / 2
+            wins = self.keep(rows, middle, look(margin_loss, victim, self.batch[rows], middle))
+            below = torch.where(wins.view(-1, 1, 1, 1), below, middle)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Steps of FAB from one image of each sample: onto the plane, drawn towards where the clean image meets it.
+
+    ``loss`` gives the margin that decides who has won; ``planes`` tells the plane to walk to.
+    """
+
+    loss: Loss
+    planes: Planes
+    steps: int
+    alpha_max: float
+    eta: float
+    beta: float
+    eot: int
+
+    def __call__(self, victim: Victim, batch: Batch, found: Nearest, image: Tensor) -> None:
+        """Walk from ``image`` (N, C, H, W) and leave what wins in ``found``; two forwards and a plane a step."""
+        rows, whole = torch.arange(len(batch), device=image.device), batch
+        for _ in range(self.steps):
+            left = found.open(rows)
+            if not len(left):
+                return
+            if len(left) < len(rows):
+                image, rows = image[torch.isin(rows, left)], left
+                batch = whole[rows]
+            margin, gap, slope = self.planes(victim, batch, image)
+            found.keep(rows, image, margin)
+            image = self._step(batch.x, image, gap, slope, found.norm)
+            wins = found.keep(rows, image, look(self.loss, victim, batch, image, self.eot))
+            image = torch.where(wins.view(-1, 1, 1, 1), torch.lerp(batch.x, image, self.beta), image)
+
+    def _step(self, clean: Tensor, image: Tensor, gap: Tensor, slope: Tensor, norm: Norm) -> Tensor:
+        ours = onto(image, gap, slope, norm)
+        theirs = onto(clean, gap + (slope * (clean - image)).flatten(1).sum(1), slope, norm)
+        near, far = distance(ours, norm), distance(theirs, norm)
+        pull = (near / (near + far).clamp_min(1e-12)).clamp_max(self.alpha_max).view(-1, 1, 1, 1)
+        return torch.lerp(image + self.eta * ours, clean + self.eta * theirs, pull).clamp(0, 1)
+
+
+def random_start(found: Nearest, draw: int) -> Tensor:
+    """Images half as far as the best one, or as the ball is wide, in a random direction."""
+    batch = found.batch
+    noise = batch.uniform(-1, 1, draw=draw) if found.norm == "linf" else batch.normal(draw=draw)
+    reach = found.length.clamp_max(found.enough or _REACH[found.norm]) / 2
+    scale = reach / distance(noise, found.norm).clamp_min(1e-12)
+    return (batch.x + scale.view(-1, 1, 1, 1) * noise).clamp(0, 1)
