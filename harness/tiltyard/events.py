@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .spec import Cell
+from .spec import Cell, Victim
 
 if TYPE_CHECKING:
     from .training.fit import Epoch
@@ -47,4 +47,22 @@ class CellFinished:
     before: bool = False
 
 
-Event = EpochDone | CellStarted | BatchDone | CellFinished
+@dataclass(frozen=True)
+class VictimProbed:
+    """A victim was probed for signs of masking under a norm; ``reason`` says why it could not be."""
+
+    victim: Victim
+    norm: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class AttackExamined:
+    """An attack was put to the health checks under a norm; ``badge`` says what was found."""
+
+    attack: str
+    norm: str
+    badge: str
+
+
+Event = EpochDone | CellStarted | BatchDone | CellFinished | VictimProbed | AttackExamined

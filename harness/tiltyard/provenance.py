@@ -33,6 +33,7 @@ def provenance(plan: Plan, device: str, data: Mapping[str, str]) -> dict[str, An
         "libraries": {name: version for name in LIBRARIES if (version := _version(name))},
         "git": _revision(plan.path.parent),
         "command": sys.argv[1:],
+        "file": str(plan.path),
         "plan": plan_digest(plan),
         "data_sha256": dict(data),
         "components": components,
@@ -42,7 +43,8 @@ def provenance(plan: Plan, device: str, data: Mapping[str, str]) -> dict[str, An
 
 def plan_digest(plan: Plan) -> str:
     """Hash of everything that the tables of a plan show."""
-    return digest([[cell.id, cell.victim.words, cell.attack.label, cell.skip] for cell in plan.cells])
+    cells = [[cell.id, cell.victim.words, cell.attack.label, cell.skip] for cell in plan.cells]
+    return digest([cells, plan.benchmark.doctor, plan.benchmark.masking, plan.benchmark.escalate])
 
 
 def device_name(device: Any) -> str:

@@ -11,8 +11,11 @@ from functools import cached_property
 import torch
 
 from .contracts import Batch, Incompatible, pixels
+from .detection import keep_thresholds
 from .evaluator import evaluate
-from .events import BatchDone, CellFinished, CellStarted, Event
+from .events import AttackExamined, BatchDone, CellFinished, CellStarted, Event
+from .health import badge, examine
+from .masking import Report, escalated, probe_plan
 from .problems import UserError, refused_by_disk
 from .provenance import device_name, plan_digest, provenance
 from .results import CellFolder, Images, Store, read_json
@@ -38,7 +41,10 @@ class Run:
         """
         waiting = self._waiting()
         self._victims.check(waiting)
+        changed = bool(waiting)
         try:
+            examined = [self._examine(cell) for cell in self.plan.runnable]
+            changed |= any(examined)
             for cells in waiting.values():
                 for cell in cells:
                     if not cell.sources:
@@ -47,14 +53,28 @@ class Run:
                 for cell in cells:
                     if cell.sources:  # now that the images they transfer are there
                         self._run(cell)
+            changed |= self._look_for_masking()
         finally:
-            if waiting or not self._tables_current():
+            if changed or not self._tables_current():
                 self._write_tables()
         return all(self._outcome(cell)[0] != "failed" for cell in self.plan.runnable)
 
     @cached_property
     def _victims(self) -> Victims:
         return Victims(self.plan, self.store, self.device, self.report)
+
+    def _look_for_masking(self) -> bool:
+        """Probe the victims, and answer what is found where the benchmark asks for it; whether anything was done."""
+        if not self.plan.benchmark.masking:
+            return False
+        changed = probe_plan(self.plan, self.store, self._victims)
+        if self.plan.benchmark.escalate:
+            judged = Report(self.plan, self.store).judged
+            for cell in escalated(self.plan, judged, self._victims.classifier):
+                if self._outcome(cell)[0] not in ("done", "skipped"):
+                    self._run(cell)
+                    changed = True
+        return changed
 
     def _waiting(self) -> dict[Victim, list[Cell]]:
         """The cells that are not finished, by victim."""
@@ -80,6 +100,7 @@ class Run:
         folder = self.store.cell(cell.id)
         started = time.perf_counter()
         reason = None
+        self._examine(cell)
         try:
             self._attack(cell, folder)
             status = "done"
@@ -98,8 +119,17 @@ class Run:
         folder.finish({"status": status, "reason": reason, "seconds": spent, "cell": identity(self.plan, cell)})
         self.report(CellFinished(cell, status, reason))
 
+    def _examine(self, cell: Cell) -> bool:
+        """Put the attack of a cell to the health checks, if that was not done before; whether it was done now."""
+        attack, norm = cell.attack, cell.threat.norm
+        if not self.plan.benchmark.doctor or badge(self.store, attack, norm) is not None:
+            return False
+        self.report(AttackExamined(attack.label, norm, examine(self.store, attack, norm)))
+        return True
+
     def _attack(self, cell: Cell, folder: CellFolder) -> None:
         victim = self._victims.classifier(cell.victim)
+        keep_thresholds(self._victims, cell.victim, victim)
         seen = self._victims.classifier(cell.surrogate) if cell.surrogate else None
         test = self._victims.data(cell.victim.dataset).test
         chosen = chosen_samples(cell, len(test))

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .leaderboard import CellRecords, leaderboard
-from .results import RESULTS, Store, frame
+from .contracts import declared
+from .detection import detection
+from .health import UNCHECKED, badge
+from .leaderboard import CellRecords, comparisons
+from .masking import Report, escalated
+from .results import MASKING, RESULTS, Store, frame
 from .spec import Cell, Plan
 from .statistics import cell_metrics
 
@@ -17,8 +21,10 @@ def tables(plan: Plan, store: Store) -> dict[str, pd.DataFrame]:
     """The tables of a plan (``results.TABLES``): a pure function of the records in the store."""
     rows: list[dict[str, Any]] = []
     board: list[CellRecords] = []
-    for cell in plan.cells:
-        words = identity(plan, cell)
+    masking = Report(plan, store)
+    answers = escalated(plan, masking.judged) if plan.benchmark.escalate else ()
+    for cell in (*plan.cells, *answers):
+        words = identity(plan, cell) | {"health": _health(plan, store, cell), "flags": masking.flags(cell)}
         summary = store.cell(cell.id).summary
         if cell.skip or summary is None or summary["status"] != "done":
             status = {"status": "skipped", "reason": cell.skip} if cell.skip else summary
@@ -29,10 +35,16 @@ def tables(plan: Plan, store: Store) -> dict[str, pd.DataFrame]:
         records = store.cell(cell.id).samples()
         metrics = cell_metrics(records, cell.threat.goal == "targeted")
         rows += [words | summary | one for one in metrics]
-        board.append(CellRecords(words, records))
+        minimal = bool(declared(cell.attack.object, "minimal"))
+        board.append(CellRecords(words, records, minimal, summary["seconds"]))
     known = {column.name for column in RESULTS}
     rows = [{key: value for key, value in row.items() if key in known} | {"cell": row["id"]} for row in rows]
-    return {"results": frame(RESULTS, rows), "leaderboard": leaderboard(board)}
+    found = {"masking": frame(MASKING, masking.rows()), "detection": detection(board, store)}
+    return {"results": frame(RESULTS, rows), **comparisons(board), **found}
+
+
+def _health(plan: Plan, store: Store, cell: Cell) -> str | None:
+    return badge(store, cell.attack, cell.threat.norm) if plan.benchmark.doctor else UNCHECKED
 
 
 def identity(plan: Plan, cell: Cell) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class Victims:
     store: Store
     device: torch.device
     report: Callable[[Event], None]
+    trains: bool = True
+    """Whether a fit that is not in the store is made; otherwise it is a mistake."""
     _data: dict[Component, Data] = field(default_factory=dict)
     _classifiers: dict[Victim, Classifier] = field(default_factory=dict)
     _broken: dict[Victim, Exception] = field(default_factory=dict)
@@ -76,6 +78,7 @@ class Victims:
             self.store,
             self.device,
             lambda words, epoch: self.report(EpochDone(words, epoch, victim.training.epochs)),
+            trains=self.trains,
         )
 
     def _defended(self, victim: Victim) -> Classifier:

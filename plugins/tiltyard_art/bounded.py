@@ -21,6 +21,7 @@ class FGM:
 
     norms: ClassVar[frozenset[Norm]] = frozenset({"linf", "l2", "l1"})
     targeted: ClassVar[bool] = True
+    defects: ClassVar[tuple[str, ...]] = ("saturated pixels",)  # l1 steps into the border of the box are lost
 
     def recipe(self, task: Task) -> Recipe:
         """``FastGradientMethod``."""
@@ -77,6 +78,7 @@ class PGD:
 
     norms: ClassVar[frozenset[Norm]] = frozenset({"linf", "l2", "l1"})
     targeted: ClassVar[bool] = True
+    defects: ClassVar[tuple[str, ...]] = ("saturated pixels",)  # l1 steps into the border of the box are lost
 
     steps: PositiveInt = 40
     step_size: Radius | None = None

@@ -121,6 +121,8 @@ class TPGD:
 
     norms: ClassVar[frozenset[Norm]] = frozenset({"linf"})
     targeted: ClassVar[bool] = False
+    # It knows no label: the noise that it begins with decides which way it goes.
+    defects: ClassVar[tuple[str, ...]] = ("strength", "logit scale", "batch mates")
 
     steps: PositiveInt = 20
     step_size: Radius | None = None

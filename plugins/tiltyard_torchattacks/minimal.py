@@ -28,6 +28,7 @@ class CW:
     norms: ClassVar[frozenset[Norm]] = frozenset({"l2"})
     minimal: ClassVar[bool] = True
     targeted: ClassVar[bool] = True
+    defects: ClassVar[tuple[str, ...]] = ("logit scale",)  # its constant is not searched for
 
     steps: PositiveInt = 200
     const: PositiveFloat = 1.0

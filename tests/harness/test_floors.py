@@ -23,14 +23,17 @@ FLOORS = {
         "training",
         "guard",
         "evaluator",
+        "health",
+        "masking",
         "statistics",
         "leaderboard",
         "provenance",
         "events",
         "tabulate",
         "victims",
+        "detection",
     },
-    2: {"runner", "api", "testing"},
+    2: {"runner", "api", "testing", "bundle"},
     3: {"cli"},
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}

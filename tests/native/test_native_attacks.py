@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import tiltyard_native
 from tiltyard import Batch, Category, Classifier, Incompatible, Norm, Outputs, Setting, Threat, Victim, distance
 from tiltyard.testing import check_attack
-from tiltyard_native.attacks import BIM, DDN, FGSM, PGD, MultiTargeted, Noise
+from tiltyard_native.attacks import APGD, BIM, DDN, FGSM, PGD, APGDTargeted, MultiTargeted, Noise
 
 EPS: dict[Norm, float] = {"linf": 0.05, "l2": 0.5, "l1": 3.0}
 ATTACKS = [
@@ -22,6 +22,9 @@ ATTACKS = [
     PGD(steps=10, loss="ce"),
     PGD(steps=10, loss="dlr"),
     PGD(steps=10, loss="label"),
+    APGD(steps=10, loss="ce"),
+    APGD(steps=10, restarts=2, loss="dlr"),
+    APGDTargeted(steps=5, targets=2),
     MultiTargeted(steps=5),
     MultiTargeted(steps=5, restarts=2, targets=2),
     Noise(draws=3),
@@ -251,8 +254,10 @@ def test_step_size_is_in_pixels_of_the_norm() -> None:
 
 def test_hooks_offer_the_components_with_readable_keys() -> None:
     attacks, defences = tiltyard_native.attacks(), tiltyard_native.defences()
-    assert set(attacks) == {"fgsm", "bim", "pgd", "multi_targeted", "ddn", "noise"}
-    assert set(defences) == {"none", "squeezing", "distillation"}
+    gradients = {"fgsm", "bim", "pgd", "apgd", "apgd_targeted", "multi_targeted", "standard"}
+    minimal = {"cw", "ddn", "deepfool", "fab", "fmn"}
+    assert set(attacks) == gradients | minimal | {"square", "sparse_rs", "transfer", "noise"}
+    assert set(defences) == {"none", "squeezing", "distillation", "jpeg", "resize_pad", "smoothing"}
     for factory in [*attacks.values(), *defences.values()]:
         assert typing.get_type_hints(factory, include_extras=True) is not None
         assert factory() == factory()

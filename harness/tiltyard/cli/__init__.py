@@ -11,6 +11,9 @@ import rich_click as click
 
 from tiltyard.problems import UserError, refused_by_disk
 
+from . import bundle as bundle
+from . import compare as compare
+from . import doctor as doctor
 from .commands import again, bench
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130

@@ -68,8 +68,9 @@ def run(
     from tiltyard.results import Store, load
     from tiltyard.runner import Run, pick_device
 
+    from .board import board_tables
     from .progress import reporter
-    from .show import board_table, console
+    from .show import console
 
     plan = _plan(toml, data, overrides, only, plugin)
     store = Store(results / plan.name)
@@ -79,7 +80,7 @@ def run(
         table = load(store.folder).table
         _print_json("run", {"results": str(store.folder), "cells": table["status"].value_counts().to_dict()})
     elif sys.stdout.isatty():
-        console().print(board_table(load(store.folder).leaderboard))
+        console().print(*board_tables(load(store.folder)), sep="\n")
         console().print(f"Tables and records: {store.folder}")
     if not fine:
         click.echo(f"bench: some cells failed; `bench table` tells why. Try them again with: {again()}", err=True)
@@ -129,36 +130,54 @@ def list_components(kind: str | None, plugin: tuple[Path, ...], as_json: bool) -
         console().print(component_table(rows))
 
 
+WIDE = click.option("--wide", is_flag=True, help="Show everything, however wide the terminal.")
+
+
 @bench.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print results.csv's rows as JSON.")
-def table(folder: Path, as_json: bool) -> None:
-    """Show clean and robust accuracy by label scheme, defence and attack; * marks the best of a column."""
+@click.argument("name", required=False)
+@WIDE
+@click.option("--json", "as_json", is_flag=True, help="Print the table's rows as JSON.")
+def table(folder: Path, name: str | None, wide: bool, as_json: bool) -> None:
+    """Show clean and robust accuracy by label scheme, defence and attack, or the table NAME of the folder.
+
+    NAME is that of a CSV file: results, leaderboard, seeds, attacks, pairs, curves, worst, masking, detection.
+    Without one, * marks the best of a column.
+    """
     from tiltyard.results import load
 
-    from .show import accuracy_tables, console
+    from .show import console
+    from .show_detection import detection_tables
+    from .tables import accuracy_tables, whole_table
 
-    rows = load(folder).table
+    results = load(folder)
+    rows = results.csv(name) if name else results.table
     if as_json:
         _print_json("table", {"rows": json.loads(rows.to_json(orient="records"))})
     else:
-        console().print(*accuracy_tables(rows), sep="\n")
+        console().print(*(whole_table(name, rows, wide) if name else accuracy_tables(rows, wide)), sep="\n")
+        if not name and (folder / "detection.csv").exists():
+            for part in detection_tables(results.csv("detection"), wide):
+                console().print(part)
 
 
 @bench.command()
 @click.argument("folder", type=click.Path(path_type=Path))
+@WIDE
 @click.option("--json", "as_json", is_flag=True, help="Print leaderboard.csv's rows as JSON.")
-def board(folder: Path, as_json: bool) -> None:
+def board(folder: Path, wide: bool, as_json: bool) -> None:
     """Show the leaderboard: every entry by its worst case over attacks, sample by sample."""
     from tiltyard.results import load
 
-    from .show import board_table, console
+    from .board import board_tables, not_listed
+    from .show import console
 
-    rows = load(folder).leaderboard
+    results = load(folder)
     if as_json:
-        _print_json("board", {"rows": json.loads(rows.to_json(orient="records"))})
+        rows = json.loads(results.leaderboard.to_json(orient="records"))
+        _print_json("board", {"rows": rows, "not_listed": not_listed(results)})
     else:
-        console().print(board_table(rows))
+        console().print(*board_tables(results, wide), sep="\n")
 
 
 @bench.command()

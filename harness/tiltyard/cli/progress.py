@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tiltyard.events import BatchDone, CellFinished, CellStarted, EpochDone, Event
+from tiltyard.events import AttackExamined, BatchDone, CellFinished, CellStarted, EpochDone, Event, VictimProbed
 
 if TYPE_CHECKING:
     from tiltyard.spec import Cell, Plan
@@ -45,6 +45,13 @@ class Lines:
             if event.status == "failed" or (self._verbose and event.status == "done" and not event.before):
                 reason = f": {event.reason}" if event.reason else ""
                 self._say(f"{self._finished}/{self._cells} {event.status} {cell_words(event.cell)}{reason}")
+        elif isinstance(event, VictimProbed):
+            if event.reason or self._verbose:
+                outcome = f"could not be probed: {event.reason}" if event.reason else "probed"
+                self._say(f"{event.victim.words} · {event.norm}: {outcome}")
+        elif isinstance(event, AttackExamined):
+            if self._verbose or not event.badge.startswith("passed"):
+                self._say(f"{event.attack} · {event.norm}: health checks: {event.badge}")
         elif self._verbose and isinstance(event, EpochDone):
             epoch = event.epoch
             accuracy = f"validation accuracy {100 * epoch.validation_accuracy:.1f} %"
@@ -72,6 +79,12 @@ class Bars:
             self._progress.update(self._now, description=escape(text), completed=done, total=total, visible=True)
         elif isinstance(event, BatchDone):
             self._progress.advance(self._now, event.samples)
+        elif isinstance(event, AttackExamined):
+            self._progress.update(self._now, description=escape(f"checked {event.attack}"), total=None)
+            self._lines(event)
+        elif isinstance(event, VictimProbed):
+            self._progress.update(self._now, description=escape(f"probed {event.victim.words}"), total=None)
+            self._lines(event)
         else:
             self._progress.advance(self._all)
             self._lines(event)

@@ -1,4 +1,4 @@
-"""Plans, components and results as tables for a person."""
+"""Plans and components as tables for a person, and what all such tables share."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ from tiltyard.plugins import Plugin, Plugins
 from tiltyard.spec.json_schema import first_sentence
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tiltyard.spec import Cell, Plan
+
+MARKS = {
+    "i": "incomplete: a cell failed or has samples without a verdict, so the worst case may be lower",
+    "u": "unhealthy: an attack did not pass its health checks; its verified images count all the same",
+    "f": "flagged: signs of a masked gradient or a weak attack; --wide, results.csv and leaderboard.csv name them",
+}
+"""What stands behind a number, as a letter."""
 
 PIPE_WIDTH = 200
 """Columns of a table that goes into a pipe, where there is no window to fit."""
@@ -30,7 +35,8 @@ def console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 
 
-def _table(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Table:
+def listing(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Table:
+    """An empty table; the columns named in ``right`` hold numbers."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -47,7 +53,30 @@ def eps_text(eps: float) -> str:
 
 def percent(value: float) -> str:
     """A share as a percentage, or a dash where there is none."""
-    return "-" if value != value else f"{100 * value:.1f}"  # noqa: PLR0124 - not a number
+    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def missing(value: Any) -> bool:
+    """Whether a table has nothing in this place: None, pandas' NA, or not a number."""
+    import pandas as pd
+
+    return bool(pd.isna(value))
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """A share and its interval, as percentages."""
+    return f"{percent(value)} ({percent(low)}–{percent(high)})"
+
+
+def plain_text(words: object) -> str:
+    """Words in which a bracket is a bracket and no markup."""
+    return str(words).replace("[", r"\[")
+
+
+def legend(marks: Iterable[str]) -> Iterator[str]:
+    """What the marks that were used mean."""
+    used = set(marks)
+    yield from (f"{mark}  {meaning}" for mark, meaning in MARKS.items() if mark in used)
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -89,14 +118,14 @@ def _passes(plan: Plan) -> dict[str, Any]:
 
 def plan_tables(plan: Plan) -> Iterator[Table | str]:
     """Victims, attacks and skips of a plan, and what it will cost at most."""
-    victims = _table("Victims", ("dataset", "model", "labels", "defence", "seed", "cells"), ("seed", "cells"))
+    victims = listing("Victims", ("dataset", "model", "labels", "defence", "seed", "cells"), ("seed", "cells"))
     count = Counter(cell.victim for cell in plan.runnable)
     for victim in plan.victims:
         defence = victim.defence.label if victim.defence else "(undefended, seen by attackers)"
         parts = (victim.dataset.label, victim.model.label, victim.labels.label, defence, str(victim.seed))
         victims.add_row(*parts, str(count[victim]))
     yield victims
-    attacks = _table(
+    attacks = listing(
         "Attacks", ("attack", "threat", "cells", "forwards", "backwards"), ("cells", "forwards", "backwards")
     )
     grouped: dict[tuple[str, str], list[Cell]] = {}
@@ -111,7 +140,7 @@ def plan_tables(plan: Plan) -> Iterator[Table | str]:
     yield attacks
     skipped = Counter(cell.skip for cell in plan.cells if cell.skip)
     if skipped:
-        skips = _table("Skipped", ("cells", "reason"), ("cells",))
+        skips = listing("Skipped", ("cells", "reason"), ("cells",))
         for reason, number in skipped.most_common():
             skips.add_row(str(number), reason)
         yield skips
@@ -155,88 +184,8 @@ def component_rows(plugins: Plugins, kinds: Sequence[str]) -> tuple[list[dict[st
 
 def component_table(rows: Iterable[dict[str, Any]]) -> Table:
     """Components with their keys and defaults."""
-    table = _table("Components", ("kind", "name", "keys", "about", "plugin"))
+    table = listing("Components", ("kind", "name", "keys", "about", "plugin"))
     for row in rows:
         about = f"{row['about']} [unavailable: {row['unavailable']}]" if row["unavailable"] else row["about"]
         table.add_row(row["kind"], row["name"], words(row["keys"]), about.replace("[", r"\["), row["plugin"])
-    return table
-
-
-def accuracy_tables(rows: pd.DataFrame) -> Iterator[Table | str]:
-    """One table per data set, model and ball: robust accuracy by label scheme and defence, a column per attack."""
-    done = rows[rows["status"] == "done"]
-    for (dataset, model, norm, eps), ball in done.groupby(["dataset", "model", "norm", "eps"], sort=True):
-        yield _accuracy_table(f"{dataset} · {model} · {norm} {eps_text(float(str(eps)))}: accuracy in %", ball)
-    rest = rows[rows["status"] != "done"]
-    for status, several in rest.groupby("status"):
-        cells = several.drop_duplicates("cell")
-        yield f"{len(cells)} cells {status}:"
-        for reason, number in Counter(cells["reason"].fillna("")).most_common():
-            yield f"  {number} x {reason}"
-
-
-def _accuracy_table(title: str, ball: pd.DataFrame) -> Table:
-    ball = ball.assign(column=ball["attack"] + ball.apply(_variant, axis=1))
-    columns = list(dict.fromkeys(ball["column"]))
-    entries = list(dict.fromkeys(zip(ball["labels"], ball["defence"], strict=True)))
-    cells: list[list[float]] = []
-    for labels, defence in entries:
-        own = ball[(ball["labels"] == labels) & (ball["defence"] == defence)]
-        robust = [own.loc[own["column"] == column, "robust_accuracy"] for column in columns]
-        cells.append([own["clean_accuracy"].mean(), *(values.mean(skipna=False) for values in robust)])
-    best = [_best(column) for column in zip(*cells, strict=True)]
-    numbers = ("clean", *columns)
-    table = _table(title, ("labels", "defence", *numbers), numbers)
-    for (labels, defence), values in zip(entries, cells, strict=True):
-        shown = [f"[bold]{percent(v)}*[/bold]" if v == top else percent(v) for v, top in zip(values, best, strict=True)]
-        table.add_row(labels.replace("[", r"\["), defence.replace("[", r"\["), *shown)
-    return table
-
-
-def _best(column: Sequence[float]) -> float:
-    """The highest of several shares, or nothing where there is no contest."""
-    known = [value for value in column if value == value]  # noqa: PLR0124 - not a number
-    return max(known) if len(known) > 1 else math.nan
-
-
-def _variant(row: Any) -> str:
-    """What tells two columns of one attack apart: targets and knowledge."""
-    aim = f"\n{row['targets']} targets" if row["goal"] == "targeted" else ""
-    return aim + (f"\n{row['knowledge']}" if row["knowledge"] != "adaptive" else "")
-
-
-def board_table(board: pd.DataFrame) -> Table:
-    """The leaderboard with intervals."""
-    columns = (
-        "dataset",
-        "ball",
-        "rank",
-        "model",
-        "labels",
-        "defence",
-        "robust %",
-        "95 %",
-        "clean %",
-        "worst attack",
-        "attacks",
-    )
-    table = _table(
-        "Leaderboard: worst case over attacks, sample by sample", columns, ("rank", "robust %", "clean %", "attacks")
-    )
-    for row in board.to_dict("records"):
-        attacks = f"{row['attacks']}{' (incomplete)' if row['incomplete'] else ''}"
-        cells = (
-            row["dataset"],
-            f"{row['norm']} {eps_text(row['eps'])}",
-            str(row["rank"]),
-            row["model"],
-            row["labels"],
-            row["defence"],
-            percent(row["robust_accuracy"]),
-            f"{percent(row['robust_low'])}–{percent(row['robust_high'])}",
-            percent(row["clean_accuracy"]),
-            row["winning_attack"],
-            attacks,
-        )
-        table.add_row(*(str(cell).replace("[", r"\[") for cell in cells))
     return table

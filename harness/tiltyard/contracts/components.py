@@ -101,6 +101,7 @@ ATTACK_DEFAULTS: dict[str, Any] = {
     "targeted": False,  # True: obeys batch.target
     # What it asks for: the victim's gradients, scores or decisions, or images that broke other victims (batch.found).
     "access": "gradients",
+    "defects": (),  # Properties of docs/doctor.md that it is known to lack.
 }
 
 

@@ -1,7 +1,7 @@
 """Attack a batch, believe nobody, and return one record per sample, eps and target."""
 
 from .attempt import EPS_SLACK, reach, verified
-from .records import Evaluated, evaluate
+from .records import Evaluated, aims, evaluate
 from .verdict import Verdict, judge
 
-__all__ = ["EPS_SLACK", "Evaluated", "Verdict", "evaluate", "judge", "reach", "verified"]
+__all__ = ["EPS_SLACK", "Evaluated", "Verdict", "aims", "evaluate", "judge", "reach", "verified"]

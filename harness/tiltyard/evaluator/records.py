@@ -54,7 +54,7 @@ def evaluate(
     clean = judge(classifier, batch)
     correct = clean.right(batch.y)
     tally = _Tally()
-    for target in _targets(batch, clean.scores, threats[0], targets):
+    for target in aims(batch, clean.scores, threats[0], targets):
         aimed = replace(batch, target=target)
         for threat, radii in _budgets(threats, eps):
             attacked = aimed[correct]
@@ -77,7 +77,7 @@ def _budgets(threats: Sequence[Threat], eps: Sequence[float]) -> Iterator[tuple[
         yield from ((threat, (threat.eps,)) for threat in threats)
 
 
-def _targets(batch: Batch, scores: Tensor, threat: Threat, targets: str) -> Iterable[Tensor | None]:
+def aims(batch: Batch, scores: Tensor, threat: Threat, targets: str) -> Iterable[Tensor | None]:
     """The target vectors (N,) to run, none of which holds a sample's own label."""
     if threat.goal == "untargeted":
         return (None,)

@@ -7,23 +7,33 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..problems import UserError
+from ..problems import UserError, suggest
+from .column import Column, frame
+from .comparing import ATTACKS, COMPARISON, CURVES, LEADERBOARD, PAIRS, SEEDS, WORST
 from .images import Images
-from .schema import EPOCHS, LEADERBOARD, RESULTS, SAMPLES, SCHEMA, STATUSES, TABLES, VERDICTS, Column, frame
+from .schema import DETECTION, EPOCHS, MASKING, RESULTS, SAMPLES, SCHEMA, STATUSES, TABLES, VERDICTS
 from .store import CellFolder, Store, check_schema, read_json, write, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "ATTACKS",
+    "COMPARISON",
+    "CURVES",
+    "DETECTION",
     "EPOCHS",
     "LEADERBOARD",
+    "MASKING",
+    "PAIRS",
     "RESULTS",
     "SAMPLES",
     "SCHEMA",
+    "SEEDS",
     "STATUSES",
     "TABLES",
     "VERDICTS",
+    "WORST",
     "CellFolder",
     "Column",
     "Images",
@@ -60,6 +70,10 @@ class Results:
         """One of the tables of ``results.TABLES``, read from its CSV file."""
         import pandas as pd
 
+        if name not in TABLES:
+            raise UserError(f'there is no table "{name}"{suggest(name, TABLES)}')
+        if name not in self._csv and not (self.folder / f"{name}.csv").exists():
+            raise UserError(f"{self.folder}: there is no {name}.csv; `bench run` writes the tables anew")
         if name not in self._csv:
             self._csv[name] = _typed(pd.read_csv(self.folder / f"{name}.csv"), TABLES[name])
         return self._csv[name]

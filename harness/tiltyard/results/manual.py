@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from .schema import EPOCHS, LEADERBOARD, RESULTS, SAMPLES, SCHEMA, STATUSES, VERDICTS, Column
+from .column import Column
+from .schema import EPOCHS, SAMPLES, SCHEMA, STATUSES, TABLES, VERDICTS
 
 INTRODUCTION = f"""# Results
 
@@ -16,9 +17,16 @@ A run writes one folder, `results/<name>/`:
 | file | what it is |
 |---|---|
 | `results.csv`, `results.parquet` | a row per cell and eps |
-| `leaderboard.csv` | a row per data set, norm, eps and entry (model, labels, defence), by worst case |
+| `leaderboard.csv` | a row per ball (data set, norm, eps) and entry (model, labels, defence), by worst case |
+| `seeds.csv` | the same seed by seed |
+| `worst.csv` | the worst case of each sample, with the attack that won |
+| `attacks.csv` | the ledger: what each attack did alone, and which of them are enough |
+| `pairs.csv` | entries, and attacks on one entry, compared pairwise |
+| `curves.csv` | accuracy against eps from minimal-norm attacks, cross-checked by fixed-budget ones |
+| `masking.csv` | a row per victim, norm and indicator of the [masking report](masking.md) |
+| `detection.csv` | a row per cell and eps of every victim that rejects: how well it [detects](defences.md#detectors) |
 | `provenance.json` | versions, device, plugins with all parameters, data digests, git revision, configuration |
-| `cells/<id>/images-*.safetensors` | verified images that broke the victim, with `sample`, `target` and `eps` of the call |
+| `cells/<id>/images-*.safetensors` | verified images that broke the victim: `sample`, `target`, `eps` of the call |
 | `cells/<id>/samples.parquet` | a row per sample, eps and target: everything else is computed from these |
 | `cells/<id>/cell.json` | the cell in words, its status and the seconds it took; `error.txt` beside it if it failed |
 | `fits/<id>/` | a fitted network: `model.safetensors`, `fit.json` with its sha256, identity and epochs |
@@ -31,11 +39,13 @@ import tiltyard
 
 results = tiltyard.results.load("results/quickstart")
 results.table, results.leaderboard, results.samples, results.epochs, results.provenance
+results.csv("attacks")
 ```
 
 Images lie in [0, 1], so eps 8/255 is 0.0314. Two denominators are in use and both are columns: **robust accuracy** is a
 share of all samples, **success rate** a share of those that were right to begin with. A cell in which any sample lacks
-a verdict has no robust accuracy at all. Averages over attacks are never formed.
+a verdict has no robust accuracy at all. Averages over attacks are never formed. [Statistics](statistics.md) has the
+formulas.
 """
 
 
@@ -47,8 +57,7 @@ def page() -> str:
     return "\n".join(
         [
             INTRODUCTION,
-            _section("A row of `results.csv`", RESULTS),
-            _section("A row of `leaderboard.csv`", LEADERBOARD),
+            *(_section(f"A row of `{name}.csv`", columns) for name, columns in TABLES.items()),
             _section("A row of `samples.parquet`", SAMPLES),
             f"## Status of a sample\n\n| word | verdict | meaning |\n|---|---|---|\n{statuses}\n",
             _section("An epoch of `fit.json` (`results.epochs`)", EPOCHS),

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .column import Column
+from .comparing import ATTACKS, CURVES, LEADERBOARD, PAIRS, SEEDS, WORST
+from .detecting import DETECTOR
 
 SCHEMA = 2
 """Version of the folder's layout and columns; a newer folder is refused, never guessed at."""
@@ -25,16 +22,6 @@ STATUSES = {
 """Status words of a sample. Only ok, repaired and not_attacked are verdicts."""
 
 VERDICTS = frozenset({"ok", "repaired", "not_attacked"})
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its pandas dtype, its unit where it has one, and what it means."""
-
-    name: str
-    dtype: str
-    meaning: str
-    unit: str = ""
 
 
 SAMPLES = (
@@ -152,40 +139,31 @@ RESULTS = (
     ),
 )
 
-LEADERBOARD = (
-    Column("benchmark", "string", "name of the benchmark"),
-    Column("dataset", "string", "data set"),
-    Column("norm", "string", "norm of the threat"),
-    Column("eps", "float64", "radius of the ball", "pixel range [0, 1], in the norm"),
-    Column(
-        "rank",
-        "int64",
-        "place among the entries of this data set, norm and eps; equal robust accuracies share a place",
-    ),
-    Column("model", "string", "architecture"),
-    Column("labels", "string", "label scheme"),
-    Column("defence", "string", "defence"),
-    Column(
-        "robust_accuracy",
-        "float64",
-        "share of all samples that were right and that no verified image of any attack in this ball moved; "
-        "mean over seeds",
-        "0..1",
-    ),
-    Column("robust_low", "float64", "95 % Wilson interval over all samples of all seeds, lower end", "0..1"),
-    Column("robust_high", "float64", "upper end", "0..1"),
-    Column("robust_worst_seed", "float64", "the lowest of the seeds' robust accuracies", "0..1"),
-    Column("clean_accuracy", "float64", "mean over seeds", "0..1"),
-    Column("clean_low", "float64", "95 % Wilson interval, lower end", "0..1"),
-    Column("clean_high", "float64", "upper end", "0..1"),
-    Column("winning_attack", "string", "the attack that alone left the lowest accuracy"),
-    Column("attacks", "int64", "attacks that ran against this entry in this ball"),
-    Column("incomplete", "int64", "cells of this entry that failed or have samples without a verdict"),
-    Column("seeds", "int64", "trained victims"),
-    Column("samples", "int64", "samples per seed"),
+_WHO = ("benchmark", "dataset", "model", "labels", "defence", "norm", "eps", "seed")
+
+MASKING = (
+    *(column for column in IDENTITY if column.name in _WHO),
+    Column("indicator", "string", "a sign that the victim hides its gradient or the attacks were too weak"),
+    Column("raised", "boolean", "whether it is raised; null where it could not be checked"),
+    Column("evidence", "string", "what speaks for it or against it, in samples"),
+    Column("attacks", "string", "the attacks it is raised against; null where it is the whole victim, or not raised"),
+    Column("answers", "string", "the attacks that escalate = true answers it with; null where it is not raised"),
+    Column("victim", "string", "id of the victim: its probe is victims/<id>/masking-<norm>.json"),
 )
 
-TABLES = {"results": RESULTS, "leaderboard": LEADERBOARD}
+DETECTION = (*IDENTITY, *DETECTOR)
+
+TABLES = {
+    "results": RESULTS,
+    "leaderboard": LEADERBOARD,
+    "seeds": SEEDS,
+    "attacks": ATTACKS,
+    "pairs": PAIRS,
+    "curves": CURVES,
+    "worst": WORST,
+    "masking": MASKING,
+    "detection": DETECTION,
+}
 """What each table of a results folder holds; each is ``<name>.csv``."""
 
 EPOCHS = (
@@ -196,11 +174,3 @@ EPOCHS = (
     Column("validation_accuracy", "float64", "accuracy on the held-out images", "0..1"),
     Column("seconds", "float64", "duration", "s"),
 )
-
-
-def frame(columns: Sequence[Column], rows: Iterable[Any]) -> pd.DataFrame:
-    """A DataFrame of exactly these columns and dtypes, from mappings; a missing key is null."""
-    import pandas as pd
-
-    table = pd.DataFrame(list(rows), columns=[column.name for column in columns])
-    return table.astype({column.name: column.dtype for column in columns})

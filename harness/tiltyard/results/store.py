@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..problems import UserError
+from .column import frame
 from .images import Images
-from .schema import SAMPLES, SCHEMA, frame
+from .schema import SAMPLES, SCHEMA
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -70,6 +70,12 @@ class Benchmark(Table):
     """Seconds that an attack may spend on a batch; its samples then have the status ``timeout``."""
     keep_images: bool = True
     """Whether the images that broke a victim are kept: for ``bench bundle`` and for transfer attacks."""
+    doctor: bool = True
+    """Whether every attack is put to the health checks before its first cell (docs/doctor.md)."""
+    masking: bool = True
+    """Whether every victim is probed for signs that it hides its gradient (docs/masking.md)."""
+    escalate: bool = False
+    """Whether the harness answers such signs by itself, with further attacks."""
 
 
 class Training(Table):

@@ -40,6 +40,7 @@ class FitTrainer:
         store: Store,
         device: torch.device,
         report: Callable[[str, Epoch], None],
+        trains: bool = True,
     ) -> None:
         self.scheme = scheme
         self._victim = victim
@@ -47,6 +48,7 @@ class FitTrainer:
         self._store = store
         self._device = device
         self._report = report
+        self._trains = trains
 
     def __call__(self, objective: Objective | None = None, *, key: str = "") -> Classifier:
         """A trained classifier in eval mode, its parameters frozen: see ``contracts.Trainer``."""
@@ -80,6 +82,8 @@ class FitTrainer:
         if (known := read_json(record)) is not None:
             self._load(classifier, weights, known)
             return
+        if not self._trains:
+            raise UserError(f"{weights}: there is no such fit, and none is made")
         train, held_out = self._splits
         words = f"{self._victim.network_words}{f' · {key}' if key else ''}"
         history = fit(
@@ -116,7 +120,7 @@ class FitTrainer:
         """Load a fit; refuse one whose file, data or held-out accuracy is not what was recorded."""
         from safetensors.torch import load_file
 
-        remedy = f"remove {weights.parent} to train it again"
+        remedy = f"remove {weights.parent} to train it again" if self._trains else "it can not be judged"
         if not weights.exists() or _sha256(weights) != known["sha256"]:
             raise UserError(f"{weights}: is not the file that was written; {remedy}")
         if self._data.train.sha256() != known["data_sha256"]:
@@ -126,6 +130,8 @@ class FitTrainer:
             raise UserError(f"{weights}: was trained on other codes than {self._victim.labels.use} has now; {remedy}")
         classifier.load_state_dict(state)
         classifier.eval()
+        if not self._trains:
+            return  # whoever only judges asks about the clean images himself
         accuracy = self._accuracy(classifier)
         if abs(accuracy - known["held_out_accuracy"]) > REPRODUCED:
             raise UserError(

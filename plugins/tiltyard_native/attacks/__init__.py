@@ -3,9 +3,12 @@
 from .apgd import APGD
 from .apgd_targeted import APGDTargeted
 from .bim import BIM
+from .cw import CW
 from .ddn import DDN
+from .deepfool import DeepFool
 from .fab import FAB
 from .fgsm import FGSM
+from .fmn import FMN
 from .multi_targeted import MultiTargeted
 from .noise import Noise
 from .pgd import PGD
@@ -17,11 +20,14 @@ from .transfer import Transfer
 __all__ = [
     "APGD",
     "BIM",
+    "CW",
     "DDN",
     "FAB",
     "FGSM",
+    "FMN",
     "PGD",
     "APGDTargeted",
+    "DeepFool",
     "MultiTargeted",
     "Noise",
     "SparseRS",

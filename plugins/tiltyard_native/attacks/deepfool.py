@@ -11,6 +11,8 @@ from torch import Tensor
 
 from tiltyard import Batch, Norm, Radius, Threat, Victim, distance
 
+from .descent import rivals
+
 _TINY = 1e-30
 _LEAST = 1e-5  # pixels: so that a tie is crossed too
 _DUAL: dict[Norm, Norm] = {"linf": "l1", "l2": "l2"}
@@ -36,24 +38,22 @@ class DeepFool:
     eot: PositiveInt = 1
 
     def passes(self, classes: int) -> tuple[int, int]:
-        """Forwards and backwards per sample at most: a gradient for each candidate in each step."""
-        return self.eot * (self.steps + 1), self.eot * self.steps * min(self.candidates, classes - 1)
+        """Forwards and backwards per sample at most; one forward ranks the candidates, each costs a gradient a step."""
+        return 1 + self.eot * (self.steps + 1), self.eot * self.steps * min(self.candidates, classes - 1)
 
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """The first adversarial image of each sample, or the clean one; ``threat.eps`` is not looked at."""
         found, rows, image = batch.x.clone(), torch.arange(len(batch), device=batch.x.device), batch.x
-        classes = batch.y.new_zeros(len(batch), 0)
+        classes = rivals(victim, batch, self.candidates)
         for step in range(self.steps + 1):
             image, scores = self._scores(victim, image, step < self.steps)
-            if step == 0:
-                classes = self._rivals(scores, batch.y)
             margin = batch.margin(scores.detach())
             wins = margin.isfinite() & (margin < 0)
             found[rows[wins]] = image.detach()[wins]
             if step == self.steps or bool(wins.all()):
                 break
-            step_to = _step(scores, image, batch.y, classes, threat.norm)
-            image = (image.detach() + (1 + self.overshoot) * step_to)[~wins].clamp(0, 1)
+            move = _step(scores, image, batch.y, classes, threat.norm)
+            image = (image.detach() + (1 + self.overshoot) * move)[~wins].clamp(0, 1)
             rows, batch, classes = rows[~wins], batch[~wins], classes[~wins]
         return found
 
@@ -62,11 +62,6 @@ class DeepFool:
         image = image.detach().requires_grad_(graph)
         with torch.set_grad_enabled(graph):
             return image, torch.stack([victim(image) for _ in range(self.eot)]).mean(0)
-
-    def _rivals(self, scores: Tensor, y: Tensor) -> Tensor:
-        """The other classes (N, at most K - 1) of highest score, highest first."""
-        others = scores.detach().nan_to_num(0, 0, 0).scatter(1, y.unsqueeze(1), -torch.inf)
-        return others.argsort(dim=1, descending=True, stable=True)[:, : min(self.candidates, scores.shape[1] - 1)]
 
 
 def _step(scores: Tensor, image: Tensor, y: Tensor, classes: Tensor, norm: Norm) -> Tensor:

@@ -7,24 +7,31 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from tiltyard import Batch, Norm, Radius, Threat, Victim, distance, project
+from tiltyard import Batch, Norm, Threat, Victim, distance, project
 
+from .ddn import or_random
 from .descent import probe
-from .losses import LOSSES
+from .losses import margin_loss
 from .region import NORMS, steepest
 
 _DUAL: dict[Norm, Norm] = {"linf": "l1", "l2": "l2", "l1": "linf"}
+_SPARSE = 0.3  # l1: share of the steps that go to few values
 
 
 @dataclass(frozen=True)
 class FMN:
-    """The nearest adversarial image under any norm: a ball that shrinks and grows while its edge is searched.
+    """The nearest adversarial image under any norm, by steps in a ball that shrinks once it holds one and grows else.
 
-    Pintor et al. 2021, "Fast Minimum-norm Adversarial Attacks through Adaptive Norm Constraints", NeurIPS,
-    arXiv 2102.12827.
+    Pintor et al. 2021, "Fast Minimum-norm Adversarial Attacks through Adaptive Norm Constraints", NeurIPS, arXiv
+    2102.12827: the ball's radius goes to the boundary of the victim made linear until an adversarial image is met,
+    from then on it changes by a factor 1 +- gamma, which falls from ``gamma`` to 0.001 along a cosine. Changed from
+    there: a step follows the gradient as the norm wants it and is ``step_size`` radii long at first (the paper's are
+    Euclidean and one pixel unit long at first), the radius grows by ``gamma`` at least and to its double at most
+    while nothing is found, and an l2 step ends on the sphere, as in DDN. Under l0 a step moves the value of largest
+    gradient by ``step_size``, and all others in proportion, before the largest changes are kept.
     """
 
     norms: ClassVar[frozenset[Norm]] = NORMS | {"l0"}
@@ -33,9 +40,13 @@ class FMN:
     access: ClassVar[str] = "gradients"
 
     steps: PositiveInt = 100
-    step_size: Radius = 1.0
+    step_size: PositiveFloat = 1.0
     gamma: float = 0.05
     eot: PositiveInt = 1
+
+    def __post_init__(self) -> None:
+        if not 0.001 <= self.gamma < 1:
+            raise ValueError(f"gamma = {self.gamma} must lie between 0.001, to which it falls, and 1")
 
     def passes(self, classes: int) -> tuple[int, int]:
         """Forwards and backwards per sample."""
@@ -43,29 +54,65 @@ class FMN:
 
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """The nearest adversarial image met, or the clean one; ``threat.eps`` is not looked at."""
-        norm = threat.norm
-        best, image = batch.x.clone(), batch.x
+        norm, best, image = threat.norm, batch.x.clone(), batch.x
         farthest = distance(torch.maximum(batch.x, 1 - batch.x), norm)
-        shortest = torch.full_like(farthest, torch.inf)
-        eps = torch.zeros_like(farthest)
+        shortest, eps = torch.full_like(farthest, torch.inf), torch.zeros_like(farthest)
         for step in range(self.steps):
-            fall = (1 + math.cos(math.pi * step / self.steps)) / 2
-            margin, gradient = probe(LOSSES["margin"], victim, batch, image, self.eot)
-            wins, reached = margin < 0, distance(image - batch.x, norm)
-            better = wins & (reached < shortest)
+            margin, gradient = probe(margin_loss, victim, batch, image, self.eot)
+            reached = distance(image - batch.x, norm)
+            better = (margin < 0) & (reached < shortest)
             best[better], shortest[better] = image[better], reached[better]
+            fall = (1 + math.cos(math.pi * step / self.steps)) / 2
             gamma = 0.001 + (self.gamma - 0.001) * fall
-            eps = self._eps(eps, gamma, wins, shortest, reached, margin, gradient, norm).minimum(farthest)
-            rate = self.step_size * (0.01 + 0.99 * fall)
-            moved = (image + steepest(gradient, image, "l2", rate)).clamp(0, 1)
-            image = (batch.x + project(moved - batch.x, norm, eps)).clamp(0, 1)
+            ahead = reached + _ahead(margin, gradient, norm)
+            eps = _radius(eps, shortest, ahead, margin < 0, gamma, norm).minimum(farthest)
+            length = self.step_size * (0.01 + 0.99 * fall)
+            move = _move(or_random(gradient, batch, step), image, norm, eps, length, step / self.steps)
+            image = _inside(image + move, batch.x, norm, eps)
         return best
 
-    def _eps(self, eps, gamma, wins, shortest, reached, margin, gradient, norm) -> Tensor:
-        if norm == "l0":
-            less = torch.minimum((eps - 1).minimum((eps * (1 - gamma)).floor()), shortest)
-            more = (eps + 1).maximum((eps * (1 + gamma)).floor())
-            return torch.where(wins, less, more).clamp_min(0)
-        ahead = reached + margin.abs() / distance(gradient, _DUAL[norm]).clamp_min(1e-12)
-        more = torch.where(shortest.isinf(), ahead, eps * (1 + gamma))
-        return torch.where(wins, (eps * (1 - gamma)).minimum(shortest), more)
+
+def _ahead(margin: Tensor, gradient: Tensor, norm: Norm) -> Tensor:
+    """The distance (N,) to the boundary of the victim made linear; under l0 one value more."""
+    if norm == "l0":
+        return torch.ones_like(margin)
+    return margin.abs() / distance(gradient, _DUAL[norm]).clamp_min(1e-30)
+
+
+def _radius(eps: Tensor, shortest: Tensor, ahead: Tensor, wins: Tensor, gamma: float, norm: Norm) -> Tensor:
+    """The next radii (N,): whole numbers under l0, which change by one at least."""
+    less, more = eps * (1 - gamma), eps * (1 + gamma)
+    if norm == "l0":
+        fewer = less.floor().minimum(eps - 1).minimum(shortest - 1)
+        return torch.where(wins, fewer, more.floor().maximum(eps + 1)).clamp_min(1)
+    if bool(shortest.isinf().any()):
+        onwards = torch.where(eps > 0, ahead.maximum(more).minimum(2 * eps), ahead)
+        more = torch.where(shortest.isinf(), onwards, more)
+    return torch.where(wins, less.minimum(shortest), more)
+
+
+def _move(gradient: Tensor, image: Tensor, norm: Norm, eps: Tensor, length: float, done: float) -> Tensor:
+    """A step (N, C, H, W) of ``length`` radii; ``done`` is the share of the steps that lie behind.
+
+    Under l1 the first steps go to few values, which finds the ones that matter, and the others follow the gradient,
+    which settles how much each of them takes.
+    """
+    if norm == "l0":
+        room = torch.where(gradient > 0, image, 1 - image)
+        slope = torch.where(room > 0, gradient, 0)
+        return -length * slope / slope.abs().flatten(1).amax(1).clamp_min(1e-30).view(-1, 1, 1, 1)
+    if norm != "l1":
+        return steepest(gradient, image, norm, length * eps)
+    if done >= _SPARSE:
+        return steepest(gradient, image, "l2", 0.3 * length * eps)
+    share = max(1, round(math.pow(image[0].numel() / 20, 1 - done)))
+    return steepest(gradient, image, "l1", 1.5 * length * eps, share)
+
+
+def _inside(image: Tensor, clean: Tensor, norm: Norm, eps: Tensor) -> Tensor:
+    """Images in the box and in balls of radii ``eps``; under l2 on the sphere where the box lets them."""
+    delta = image.clamp(0, 1) - clean
+    if norm == "l2":
+        delta = delta * (eps / distance(delta, norm).clamp_min(1e-12)).clamp_min(1).view(-1, 1, 1, 1)
+        delta = (clean + delta).clamp(0, 1) - clean
+    return (clean + project(delta, norm, eps)).clamp(0, 1)

@@ -28,6 +28,7 @@ class Noise:
     minimal: ClassVar[bool] = False
     targeted: ClassVar[bool] = True
     access: ClassVar[str] = "scores"
+    defects: ClassVar[tuple[str, ...]] = ("strength",)
 
     draws: PositiveInt = 1
 

@@ -46,7 +46,7 @@ def search(victim: Victim, batch: Batch, start: State, propose: Propose, queries
 
 def falling(share: float, query: int, queries: int) -> float:
     """``share`` halved on the way: after 10, 50, 200, 500 and so on of every 10,000 queries."""
-    passed = 10_000 * query / queries
+    passed = 10_000 * (query - 1) / queries
     return float(share * 0.5 ** sum(passed > at for at in _HALVINGS))
 
 

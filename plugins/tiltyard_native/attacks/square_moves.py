@@ -15,7 +15,7 @@ from .random_search import whole
 from .region import nearest
 
 _TINY = 1e-10
-_FILLINGS = 1
+_FILLINGS = 3
 Window = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -89,11 +89,11 @@ def _painted(clean: Tensor, signs: Tensor, eps: float) -> Tensor:
 def _filled(delta: Tensor, clean: Tensor, threat: Threat) -> Tensor:
     """The image that a perturbation leads to when it is made eps long, within the box.
 
-    An l1 perturbation that is too long is projected, which makes it sparse, and not scaled.
+    An l1 perturbation that is too long is projected, which makes it sparse, and not scaled. What the box cuts
+    off is made up for by the other values: the paper leaves it to later queries.
     """
     if threat.norm == "l1":
-        scale = (threat.eps / distance(delta, threat.norm).clamp_min(_TINY)).clamp_min(1)
-        return nearest(clean + scale.view(-1, 1, 1, 1) * delta, clean, threat.norm, threat.eps)
+        delta = nearest(clean + delta, clean, threat.norm, threat.eps) - clean
     for _ in range(_FILLINGS):
         scale = threat.eps / distance(delta, threat.norm).clamp_min(_TINY)
         delta = (clean + scale.view(-1, 1, 1, 1) * delta).clamp(0, 1) - clean

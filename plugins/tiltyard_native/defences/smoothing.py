@@ -47,8 +47,8 @@ class Smoothed(Classifier):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The label scheme's own loss (N,), averaged over as many noisy copies as vote."""
-        losses = self.scheme.loss(self.network(self._copies(x)), y.repeat(self.votes))
-        return losses.unflatten(0, (self.votes, len(x))).mean(0)
+        losses: Tensor = self.scheme.loss(self.network(self._copies(x)), y.repeat(self.votes))
+        return losses.view(self.votes, len(x)).mean(0)
 
     def _copies(self, x: Tensor) -> Tensor:
         copies = x.repeat(self.votes, 1, 1, 1)

@@ -16,6 +16,7 @@ class UniformNoise:
 
     norms: ClassVar[frozenset[Norm]] = frozenset({"linf"})
     access: ClassVar[str] = "none"
+    defects: ClassVar[tuple[str, ...]] = ("strength",)
 
     def passes(self, classes: int) -> tuple[int, int]:
         """No passes at all."""

@@ -1,24 +1,14 @@
-"""Numbers from per-sample records: rates with intervals, and the row of a cell."""
+"""Numbers from the records of one cell: its rates with intervals, one row per eps."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from .results import STATUSES, VERDICTS
+from ..results import STATUSES, VERDICTS
+from .shares import wilson
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def wilson(successes: int, count: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a share (Wilson 1927, JASA 22); not a number for no samples at all."""
-    from scipy.stats import binomtest
-
-    if not count:
-        return math.nan, math.nan
-    interval = binomtest(successes, count).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def by_sample(records: pd.DataFrame) -> pd.DataFrame:
@@ -42,12 +32,10 @@ def by_sample(records: pd.DataFrame) -> pd.DataFrame:
 
 def cell_metrics(records: pd.DataFrame, targeted: bool) -> list[dict[str, Any]]:
     """The metric columns of ``results.RESULTS`` for one cell: one mapping per eps, from its records."""
-    merged = by_sample(records)
+    statuses = {eps: status.value_counts() for eps, status in records.groupby("eps")["status"]}
     return [
-        _metrics(merged[merged["eps"] == eps], targeted)
-        | {"eps": eps}
-        | {word: int((rows["status"] == word).sum()) for word in STATUSES}
-        for eps, rows in records.groupby("eps", sort=True)
+        _metrics(rows, targeted) | {"eps": eps} | {word: int(statuses[eps].get(word, 0)) for word in STATUSES}
+        for eps, rows in by_sample(records).groupby("eps", sort=True)
     ]
 
 

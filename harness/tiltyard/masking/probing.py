@@ -1,0 +1,107 @@
+"""The probes of a plan: made once for each victim and norm, and kept in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..contracts import Batch, Norm, pixels
+from ..events import VictimProbed
+from ..plugins import Plugins
+from ..problems import UserError, refused_by_disk
+from ..results import Images, Store, read_json, write_json
+from ..spec import Cell, Plan, Victim, digest
+from ..victims import Victims
+from .probe import NORMS, SAMPLES, Probe, battery_identity, probe
+from .silent import silences
+from .study import Attacked, decisive, radii, study
+
+
+def probe_plan(plan: Plan, store: Store, victims: Victims) -> bool:
+    """Probe every victim that was attacked adaptively and has not been probed; whether there was any."""
+    plugins = Plugins()
+    battery = battery_identity(plugins)
+    made = False
+    for victim, norm in probed(plan):
+        cells = study(plan, store, victim, norm)
+        if not any(attacked.cell.threat.knowledge == "adaptive" for attacked in cells):
+            continue
+        eps = decisive(cells)
+        sources = _sources(plan, store, cells[0].cell)
+        key = digest([battery, victim.id, norm, eps, [a.cell.id for a in cells], [source.id for source in sources]])
+        if (read_json(file(store, victim, norm)) or {}).get("key") == key:
+            continue
+        content = _attempted(plan, store, victims, cells, eps, sources, plugins)
+        write_json(file(store, victim, norm), {"key": key} | content)
+        victims.report(VictimProbed(victim, norm, content.get("reason")))
+        made = True
+    return made
+
+
+def probed(plan: Plan) -> Iterator[tuple[Victim, Norm]]:
+    """The victims and norms of a plan that can be probed."""
+    wanted = [(cell.victim, cell.threat.norm) for cell in plan.runnable if cell.threat.knowledge == "adaptive"]
+    return ((victim, norm) for victim, norm in dict.fromkeys(wanted) if norm in NORMS)
+
+
+def stored(store: Store, victim: Victim, norm: Norm) -> Probe | str | None:
+    """The probe of a victim, or why it could not be made, or None where it was not tried."""
+    content = read_json(file(store, victim, norm))
+    if content is None:
+        return None
+    return Probe.read(content["probe"]) if "probe" in content else str(content["reason"])
+
+
+def file(store: Store, victim: Victim, norm: Norm) -> Path:
+    """Where a probe is kept."""
+    return store.victim(victim.id) / f"masking-{norm}.json"
+
+
+def _attempted(
+    plan: Plan,
+    store: Store,
+    victims: Victims,
+    cells: list[Attacked],
+    eps: float,
+    sources: list[Cell],
+    plugins: Plugins,
+) -> dict[str, Any]:
+    """The probe as JSON, or the reason for which there is none."""
+    cell, seconds = cells[0].cell, plan.benchmark.time_limit
+    try:
+        classifier = victims.classifier(cell.victim)
+        batch = _batch(victims, store, cells, sources)
+        made = probe(classifier, batch, cell.threat.norm, eps, radii(cells), seconds, plugins)
+        made = replace(made, silent=tuple(silences(classifier, batch, cells, eps, seconds)))
+    except UserError:
+        raise
+    except Exception as error:
+        # Foreign code, as in a cell: a report that cannot be made must not cost the results it would be about.
+        if refused_by_disk(error):
+            raise
+        return {"reason": f"{type(error).__name__}: {error}"}
+    return {"probe": made.json()}
+
+
+def _batch(victims: Victims, store: Store, cells: list[Attacked], sources: list[Cell]) -> Batch:
+    """Samples that the victim gets right, spread over the study's, with the images that broke other victims."""
+    cell = cells[0].cell
+    right = torch.tensor(sorted({sample for attacked in cells for sample in attacked.records["sample"]}))
+    ids = right[torch.linspace(0, len(right) - 1, min(SAMPLES, len(right))).round().long()]
+    part = victims.data(cell.victim.dataset).test[ids]
+    x, y = pixels(part.images.to(victims.device)), part.labels.to(victims.device)
+    batch = Batch(x, y, ids.to(victims.device), seed=cell.victim.seed, key="masking")
+    kept = [Images.joined(map(Images.read, store.cell(source.id).images()), x.shape[1:]) for source in sources]
+    here = [images[torch.isin(images.sample, ids)] for images in kept]
+    found = [one[one.eps == eps].on(x, batch.ids) for one in here for eps in one.eps.unique()]
+    return replace(batch, found=tuple(found))
+
+
+def _sources(plan: Plan, store: Store, cell: Cell) -> list[Cell]:
+    """The finished untargeted cells of other victims whose images can be tried on this one."""
+    mine = replace(cell, threat=cell.threat.model_copy(update={"goal": "untargeted"}))
+    return [other for other in plan.runnable if mine.fed_by(other) and store.cell(other.id).images()]

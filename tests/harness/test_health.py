@@ -1,0 +1,405 @@
+"""Every property of the health checks can fail, names the attack that lacks it, and no other."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from toy import Idle, Nearest, Rogue
+
+from tiltyard import Batch, Threat, Victim, distance
+from tiltyard.events import AttackExamined
+from tiltyard.health import PROPERTIES, UNCHECKED, Health, check, health_id, sound
+from tiltyard.health.arena import SAMPLES, arena, bystanders
+from tiltyard.plugins import Plugins
+from tiltyard.results import read_json
+
+Loss = Callable[[Victim, Batch, Tensor], Tensor]
+REPOSITORY = Path(__file__).parents[2]
+NATIVE = Plugins().load("native").factories["attacks"]
+
+
+def _margin(victim: Victim, batch: Batch, x: Tensor) -> Tensor:
+    return batch.margin(victim(x))
+
+
+def _descended(victim: Victim, batch: Batch, eps: float, loss: Loss = _margin, start: Tensor | None = None) -> Tensor:
+    """Ten signed steps down a loss; a sample stays where its loss has become negative."""
+    x = batch.x if start is None else start
+    for _ in range(10):
+        x = x.detach().requires_grad_()
+        value = loss(victim, batch, x)
+        (gradient,) = torch.autograd.grad(value.sum(), x)
+        step = x - eps / 4 * gradient.sign() * (value >= 0).view(-1, 1, 1, 1)
+        x = (batch.x + (step - batch.x).clamp(-eps, eps)).clamp(0, 1)
+    return x.detach()
+
+
+Body = Callable[[Victim, Batch, Threat], Tensor]
+
+
+@dataclass(frozen=True)
+class Crook:
+    """Does what its body does."""
+
+    body: Body
+    norms: ClassVar[frozenset[str]] = frozenset({"linf"})
+
+    def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+        return self.body(victim, batch, threat)
+
+
+@dataclass(frozen=True)
+class Contrary(Crook):
+    """The same with a targeted mode, in which it runs away from the target."""
+
+    targeted: ClassVar[bool] = True
+
+
+def honest(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    return _descended(victim, batch, threat.eps)
+
+
+def margin_against_zero(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    def loss(victim: Victim, batch: Batch, x: Tensor) -> Tensor:
+        scores = victim(x)
+        own = F.one_hot(batch.y, scores.shape[1])
+        return (own * scores).sum(1) - ((1 - own) * scores + 3 * (1 - own)).amax(1) + 3
+
+    return _descended(victim, batch, threat.eps, loss)
+
+
+def step_of_the_raw_gradient(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    x = batch.x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(_margin(victim, batch, x).sum(), x)
+    return (batch.x - (threat.eps * gradient).clamp(-threat.eps, threat.eps)).clamp(0, 1)
+
+
+def only_linear(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    grey = torch.full_like(batch.x, 0.5)
+    with torch.no_grad():
+        middle = (victim(batch.x) + victim(grey)) / 2
+        straight = torch.allclose(victim((batch.x + grey) / 2), middle, atol=5e-2 * float(middle.abs().max()))
+    return honest(victim, batch, threat) if straight else batch.x
+
+
+def frozen_at_the_border(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    free = (batch.x > 0) & (batch.x < 1)
+    return torch.where(free, honest(victim, batch, threat), batch.x)
+
+
+def weaker_in_wide_balls(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    images = honest(victim, batch, threat)
+    return images if threat.eps < 0.1 else batch.x
+
+
+def blind(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    return _descended(victim, batch, 0.1 * threat.eps)
+
+
+def seeded_by_the_clock(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    generator = torch.Generator()
+    generator.seed()
+    return _from_noise(victim, batch, threat, torch.rand(batch.x.shape, generator=generator))
+
+
+def drawn_for_the_batch(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    return _from_noise(victim, batch, threat, torch.rand(batch.x.shape, generator=torch.Generator().manual_seed(0)))
+
+
+def _from_noise(victim: Victim, batch: Batch, threat: Threat, unit: Tensor) -> Tensor:
+    start = (batch.x + threat.eps * (2 * unit - 1)).clamp(0, 1)
+    return _descended(victim, batch, threat.eps, start=start)
+
+
+def stops_with_the_mean(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    """Stops all as soon as the mean margin is negative, easy samples paying for the rest."""
+    x = batch.x
+    for _ in range(10):
+        x = x.detach().requires_grad_()
+        value = _margin(victim, batch, x)
+        if bool(value.min() < -0.5) or len(batch) == 1:
+            break
+        (gradient,) = torch.autograd.grad(value.sum(), x)
+        step = x - threat.eps / 4 * gradient.sign()
+        x = (batch.x + (step - batch.x).clamp(-threat.eps, threat.eps)).clamp(0, 1)
+    return x.detach()
+
+
+def reseeds(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    torch.manual_seed(0)
+    return honest(victim, batch, threat)
+
+
+def switches_modes(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    victim.train()
+    return honest(victim, batch, threat)
+
+
+def leaves_gradients(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    victim(batch.x.clone().requires_grad_()).sum().backward()
+    return honest(victim, batch, threat)
+
+
+def writes_into_its_input(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    images = honest(victim, batch, threat)
+    batch.x.copy_(images)
+    return images
+
+
+def talks(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    print("step 1")  # noqa: T201
+    return honest(victim, batch, threat)
+
+
+def sets_the_environment(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    os.environ["TILTYARD_CROOK"] = "was here"
+    return honest(victim, batch, threat)
+
+
+def wants_float32(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    if next(victim.parameters()).dtype != torch.float32:
+        raise RuntimeError("expected scalar type Float")
+    return honest(victim, batch, threat)
+
+
+def wants_something_to_break(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    with torch.no_grad():
+        right = batch.margin(victim(batch.x)) >= 0
+    return honest(victim, batch, threat) if batch[right].x.amax() else batch.x
+
+
+def divides_by_eps(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    images = honest(victim, batch, threat)
+    return batch.x + (images - batch.x) * (torch.tensor(threat.eps) / threat.eps if threat.eps else torch.nan)
+
+
+def classes_other_than(*counts: int) -> Body:
+    def body(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+        if victim.classes in counts:
+            raise IndexError("index 3 is out of bounds")
+        return honest(victim, batch, threat)
+
+    return body
+
+
+def knows_its_first_label(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    return batch.x if victim.classes == 4 and int(batch.y[-1]) == 2 else honest(victim, batch, threat)
+
+
+def runs_away(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    untargeted = Batch(batch.x, batch.y if batch.target is None else batch.target, batch.ids)
+    return _descended(victim, untargeted, threat.eps, lambda v, b, x: b.margin(v(x)) + 1e3)
+
+
+def leaves_the_ball(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    return _descended(victim, batch, 3 * threat.eps)
+
+
+def changes_weights(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    with torch.no_grad():
+        next(victim.parameters()).mul_(0.5)
+    return honest(victim, batch, threat)
+
+
+CROOKS: list[tuple[Body | Crook, set[str]]] = [
+    (honest, set()),
+    (margin_against_zero, {"logit shift", "saturated pixels"}),  # black and white images have lower scores
+    (step_of_the_raw_gradient, {"logit scale"}),
+    (only_linear, {"bent scores"}),
+    (frozen_at_the_border, {"saturated pixels"}),
+    (weaker_in_wide_balls, {"eps monotone"}),
+    (blind, {"strength"}),
+    (seeded_by_the_clock, {"determinism", "batch permutation", "batch size"}),
+    (drawn_for_the_batch, {"batch permutation", "batch size"}),
+    (stops_with_the_mean, {"batch mates"}),
+    (reseeds, {"random state"}),
+    (switches_modes, {"modes"}),
+    (leaves_gradients, {"gradients"}),
+    (writes_into_its_input, {"input"}),
+    (talks, {"prints"}),
+    (sets_the_environment, {"settings"}),
+    (wants_float32, {"float64", "bfloat16"}),
+    (wants_something_to_break, {"already wrong"}),
+    (divides_by_eps, {"eps zero"}),
+    (classes_other_than(2), {"two classes"}),
+    (classes_other_than(3), {"three classes"}),
+    (classes_other_than(10), {"ten classes"}),
+    (knows_its_first_label, {"class permutation"}),
+    (Contrary(runs_away), {"targets"}),
+    (leaves_the_ball, {"images"}),
+    (changes_weights, {"images"}),
+    (Idle(), {"images"}),
+    (Rogue("raise"), {"images"}),
+]
+
+
+def _failed(found: Health) -> set[str]:
+    return {each.property for each in found.failed}
+
+
+@pytest.mark.parametrize(("crook", "lacks"), CROOKS, ids=lambda one: getattr(one, "__name__", None))
+def test_a_crook_lacks_its_property_and_no_other(crook: Body | Crook, lacks: set[str]) -> None:
+    found = check(Crook(crook) if callable(crook) and not hasattr(crook, "norms") else crook, "linf")
+    assert _failed(found) == lacks, [(each.property, each.evidence) for each in found.failed]
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1", "l0"])
+@pytest.mark.parametrize("classes", [2, 3, 4, 10])
+@pytest.mark.parametrize("images", ["grey", "black and white"])
+def test_samples_lie_where_the_closed_form_says(norm: str, classes: int, images: str) -> None:
+    """Twice as far in the best direction all break; a twentieth less than the optimum in that direction none does."""
+    place = arena(norm, classes, images)
+    assert len(place.x) == SAMPLES
+    assert torch.equal(place.classifier(place.x).argmax(1), place.y)
+    assert {classes - 1} <= set(place.y.tolist())
+    assert (place.classifier(place.nearest).argmax(1) != place.y).all()
+    assert (distance(place.nearest - place.x, norm) <= 2 * place.optimum * (1 + 1e-5)).all()
+    if images == "black and white":
+        assert set(place.x.unique().tolist()) == {0.0, 1.0}
+    if norm != "l0":
+        short = place.x + 0.475 * (place.nearest - place.x)
+        assert (place.classifier(short).argmax(1) == place.y).all()
+
+
+def test_bystanders_are_what_they_are_called() -> None:
+    for norm in ("linf", "l2", "l1", "l0"):
+        near = float(arena(norm).optimum.max())
+        assert float(bystanders(norm, "hopeless").optimum.min()) > 4 * near
+        assert float(bystanders(norm, "easy").optimum.max()) <= max(0.2 * near, 1)
+
+
+@pytest.mark.parametrize("name", ["fgsm", "ddn", "pgd", "sparse_rs", "transfer"])
+def test_honest_attacks_have_every_property(name: str) -> None:
+    attack = NATIVE[name]()
+    for norm in sorted(attack.norms):
+        found = check(attack, norm)
+        assert not found.failed, [(each.property, each.evidence) for each in found.failed]
+        assert found.badge == "passed"
+
+
+def test_noise_is_weak_and_says_so_itself() -> None:
+    found = check(NATIVE["noise"](), "linf")
+    assert found.badge == "fails: strength"
+    assert [each.known for each in found.faults] == [True]
+    assert not sound(found.badge)
+
+
+def test_what_does_not_apply_is_said_with_its_reason() -> None:
+    why = {each.property: each.evidence for each in check(Nearest(), "l2").findings if each.result == "not applicable"}
+    assert why == {
+        "eps monotone": "it ignores eps",
+        "eps zero": "it ignores eps",
+        "targets": "it has no targeted mode",
+    }
+    refusing = check(Rogue("refuse"), "linf")
+    assert refusing.badge == "not checked: not this one"
+    assert not sound(refusing.badge)
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Takes a hundredth of a second for each step."""
+
+    norms: ClassVar[frozenset[str]] = frozenset({"linf"})
+    steps: int = 10_000
+
+    def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+        images = honest(victim, batch, threat)
+        with torch.no_grad():
+            won = bool((batch.margin(victim(images)) < 0).all())
+        for _ in range(0 if won else self.steps):
+            time.sleep(0.01)
+        return images
+
+
+def test_a_slow_search_is_checked_with_less_of_its_budget() -> None:
+    found = check(Slow(), "linf", 20.0)
+    assert found.cut["steps"] < 400
+    assert found.badge == "passed"
+    assert found.seconds < 25
+
+
+def test_an_attack_that_never_ends_is_not_waited_for() -> None:
+    def endless(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+        while True:
+            victim(batch.x)
+
+    started = time.monotonic()
+    found = check(Crook(endless), "linf", 2.0)
+    assert time.monotonic() - started < 20
+    assert found.badge == "not finished"
+    assert not sound(found.badge)
+
+
+def test_side_effects_are_put_back_after_they_were_seen() -> None:
+    threads = torch.get_num_threads()
+
+    def meddles(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+        torch.set_num_threads(threads + 1)
+        torch.set_default_dtype(torch.float64)
+        os.environ["TILTYARD_CROOK"] = "was here"
+        torch.manual_seed(1)
+        return honest(victim, batch, threat)
+
+    state = torch.get_rng_state()
+    found = check(Crook(meddles), "linf")
+    assert {"settings", "modes", "random state"} <= _failed(found)
+    assert torch.get_num_threads() == threads
+    assert torch.get_default_dtype() == torch.float32
+    assert "TILTYARD_CROOK" not in os.environ
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_only_faults_keep_an_attack_from_a_leaderboard() -> None:
+    assert sound(check(Crook(drawn_for_the_batch), "linf").badge)
+    assert check(Crook(drawn_for_the_batch), "linf").badge == "passed; noted: batch permutation, batch size"
+    assert sound(UNCHECKED)
+    assert sound(None)
+    assert not sound("fails: strength")
+
+
+def test_every_property_is_explained() -> None:
+    page = (REPOSITORY / "docs" / "doctor.md").read_text()
+    for each in PROPERTIES:
+        assert f"| {each.name} | {each.sentence} |" in page
+
+
+def test_a_run_checks_each_attack_once_and_badges_its_rows(planned, run, tmp_path) -> None:
+    plan = planned()
+    fine, events, results = run(plan)
+    assert fine
+    assert [(e.attack, e.norm, e.badge) for e in events if isinstance(e, AttackExamined)] == [
+        ("toy.descent", "linf", "passed")
+    ]
+    assert results.table["health"].tolist() == ["passed", "passed"]
+    kept = tmp_path / "results" / "health" / f"{health_id(plan.cells[0].attack, 'linf')}.json"
+    assert read_json(kept)["attack"] == "toy.descent"
+    _, events, _ = run(plan)
+    assert not [event for event in events if isinstance(event, AttackExamined)]
+
+
+def test_the_checks_can_be_switched_off(planned, run) -> None:
+    plan = planned(('name = "toy"', 'name = "toy"\ndoctor = false'))
+    _, events, results = run(plan)
+    assert not [event for event in events if isinstance(event, AttackExamined)]
+    assert results.table["health"].tolist() == ["unchecked", "unchecked"]
+    assert len(results.leaderboard) == 2
+
+
+def test_rows_of_a_faulty_attack_stay_but_list_nobody(planned, run) -> None:
+    _, _, results = run(planned(('use = "toy.descent"', 'use = "native.noise"')))
+    assert results.table["health"].tolist() == ["fails: strength"] * 2
+    assert results.table["robust_accuracy"].notna().all()
+    assert results.leaderboard.empty
+    both = planned(extra='\n[[attack]]\nuse = "native.noise"\n')
+    _, _, results = run(both)
+    assert len(results.leaderboard) == 2
