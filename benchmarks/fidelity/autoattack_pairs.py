@@ -39,7 +39,7 @@ def auto_attack(norm: Norm, eps: float) -> Reference:
         from pyautoattack import AutoAttack
 
         suite = AutoAttack(victim, norm=_THEIRS[norm], eps=eps, seed=0, device=x.device)
-        images: Tensor = suite.run_standard_evaluation(x, y, batch_size=len(x))
+        images: Tensor = suite.run_standard_evaluation(x, y, batch_size=len(x))[0]
         return images
 
     return call

@@ -39,7 +39,10 @@ class BatchDone:
 
 @dataclass(frozen=True)
 class CellFinished:
-    """A cell has come to its end: done, skipped or failed; ``before`` if an earlier run had done so."""
+    """A cell has come to its end: done, skipped or failed; ``before`` if an earlier run had done so.
+
+    The reason of one that is done is why some of its samples have no verdict.
+    """
 
     cell: Cell
     status: str

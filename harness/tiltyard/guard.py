@@ -40,8 +40,18 @@ def deadline(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        _disarm(before)
+
+
+def _disarm(before: object) -> None:
+    """Stop the clock, which may well strike while it is being stopped."""
+    while True:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)  # type: ignore[arg-type]
+            return
+        except Expired:
+            continue
 
 
 def _expire(number: int, frame: FrameType | None) -> None:
@@ -53,11 +63,18 @@ def untouched(network: nn.Module) -> Iterator[None]:
     """Run foreign code on a network and leave no trace.
 
     Random states, train and eval flags of every module, ``requires_grad``, parameter gradients, grad mode,
-    default dtype, current device, weights and buffers are as before; what is printed goes to stderr. Inside,
-    the network is in eval mode with frozen parameters, so that only input gradients are computed, and
-    gradients are on. Raises ``TamperedError`` if the weights had to be restored.
+    default dtype, current device, weights, buffers, submodules, hooks and attributes are as before; what is
+    printed goes to stderr. Inside, the network is in eval mode with frozen parameters, so that only input
+    gradients are computed, and gradients are on. Raises ``TamperedError`` if weights, modules or hooks had to be
+    restored.
     """
-    with _random_states(), _flags(network), _weights(network), contextlib.redirect_stdout(sys.stderr):
+    with (
+        _random_states(),
+        _flags(network),
+        _weights(network),
+        _structure(network),
+        contextlib.redirect_stdout(sys.stderr),
+    ):
         dtype = torch.get_default_dtype()
         device = torch.cuda.current_device() if torch.cuda.is_initialized() else None
         try:
@@ -108,6 +125,37 @@ def _weights(network: nn.Module) -> Iterator[None]:
             now.copy_(old)
     if changed:
         raise TamperedError("the attack changed the network's weights or buffers")
+
+
+@contextlib.contextmanager
+def _structure(network: nn.Module) -> Iterator[None]:
+    """Parameters, submodules, hooks and attributes put in the place of others are taken out again."""
+    before = [(module, vars(module).copy(), _tables(module)) for module in network.modules()]
+    tampered = False
+    try:
+        yield
+    finally:
+        for module, attributes, tables in before:
+            if not _identical(vars(module), attributes):
+                tampered |= any(vars(module).get(name) is not attributes[name] for name in tables)
+                vars(module).clear()
+                vars(module).update(attributes)
+            for name, table in tables.items():
+                if not _identical(attributes[name], table):
+                    tampered = True
+                    attributes[name].clear()
+                    attributes[name].update(table)
+    if tampered:
+        raise TamperedError("the attack changed the network's parameters, modules or hooks")
+
+
+def _tables(module: nn.Module) -> dict[str, dict[object, object]]:
+    """What torch keeps in dictionaries of a module: parameters, buffers, submodules, hooks."""
+    return {name: value.copy() for name, value in vars(module).items() if name[0] == "_" and isinstance(value, dict)}
+
+
+def _identical(one: dict[object, object], other: dict[object, object]) -> bool:
+    return one.keys() == other.keys() and all(one[key] is value for key, value in other.items())
 
 
 def _same(now: torch.Tensor, old: torch.Tensor) -> bool:

@@ -20,6 +20,7 @@ from .problems import UserError, refused_by_disk
 from .provenance import device_name, plan_digest, provenance
 from .results import CellFolder, Images, Store, read_json
 from .spec import Cell, Plan, Victim
+from .statistics import unjudged
 from .tabulate import identity, tables
 from .victims import Victims
 
@@ -99,11 +100,11 @@ class Run:
         """One cell, to its end or to its failure, which stays its own."""
         folder = self.store.cell(cell.id)
         started = time.perf_counter()
-        reason = None
+        reason = lacking = None
         self._examine(cell)
         try:
             self._attack(cell, folder)
-            status = "done"
+            status, lacking = "done", unjudged(folder.samples())
         except Incompatible as refusal:
             status, reason = "skipped", str(refusal)
         except UserError:
@@ -117,7 +118,7 @@ class Run:
             (folder.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         spent = time.perf_counter() - started
         folder.finish({"status": status, "reason": reason, "seconds": spent, "cell": identity(self.plan, cell)})
-        self.report(CellFinished(cell, status, reason))
+        self.report(CellFinished(cell, status, reason or lacking))
 
     def _examine(self, cell: Cell) -> bool:
         """Put the attack of a cell to the health checks, if that was not done before; whether it was done now."""

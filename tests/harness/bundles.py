@@ -26,7 +26,7 @@ def run_toys(
         assert old in text
         text = text.replace(old, new)
     (folder / "toy.toml").write_text(text + extra)
-    overrides = () if more.pop("masking", False) else ["benchmark.masking=false"]
+    overrides = ["benchmark.doctor=false", f"benchmark.masking={str(more.pop('masking', False)).lower()}"]
     plan = make_plan(folder / "toy.toml", Plugins([TOY, *plugins]), overrides=overrides, **more)
     with (store := Store(folder / "results")).locked():
         assert Run(plan, store, pick_device("cpu"), lambda _: None)()

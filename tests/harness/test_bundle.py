@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,16 +19,13 @@ from toy import Linear
 
 from conftest import TOY
 from tiltyard import Category, Classifier
-from tiltyard.bundle import pack, verify
-from tiltyard.bundle.rounding import to_levels
+from tiltyard.bundle import pack, rounding, verify
 from tiltyard.contracts import distance, project
 from tiltyard.evaluator import records, verdict
 from tiltyard.problems import UserError
 from tiltyard.training import trainer
 
 NEAREST = '[[attack]]\nuse = "toy.nearest"\n[[threat]]\nnorm = "l2"\neps = [1, 1.5]\n'
-HALF = '[[threat]]\nname = "half"\nnorm = "linf"\neps = 0.0019\n'
-"""Half a grey level."""
 NOISY = """
 import torch, tiltyard
 from dataclasses import dataclass
@@ -117,18 +115,18 @@ def test_rounded_images_are_8_bit_and_verified(tmp_path: Path) -> None:
     assert report.images == sum(map(len, kept))
 
 
-def test_a_success_that_does_not_survive_rounding_is_counted_and_no_claim_any_more(tmp_path: Path) -> None:
-    """Half a grey level is no change that 8 bits can hold: what is broken in a ball that small is lost."""
-    results = run_toys(tmp_path, ("lr = 0.05", "lr = 0.0001"), ("samples = 24", "samples = 60"), extra=HALF)
-    before = pd.read_csv(results / "results.csv").set_index("eps")["left_rate"]
-    assert before[0.0019] > 0
+def test_a_success_that_rounding_takes_away_is_counted_and_claimed_no_more(tmp_path: Path, monkeypatch) -> None:
+    results = run_toys(tmp_path, extra=NEAREST)
+    monkeypatch.setattr(rounding, "to_levels", lambda images, clean, *_: (clean * 255).round().to(torch.uint8))
     report = check(path := pack_toys(results, uint8=True))
     assert report.verified, report.findings
     with zipfile.ZipFile(path) as archive:
-        lost = json.loads(archive.read("manifest.json"))["uint8"]["lost"]
+        rounded = json.loads(archive.read("manifest.json"))["uint8"]
         archive.extract("results.csv", tmp_path / "out")
-    assert lost > 0
-    assert pd.read_csv(tmp_path / "out" / "results.csv").set_index("eps")["left_rate"][0.0019] == 0
+    assert rounded["lost"] == rounded["images"] > 0
+    table = pd.read_csv(tmp_path / "out" / "results.csv").query("status == 'done'")
+    assert (table["robust_accuracy"] == table["clean_accuracy"]).all()
+    assert table["median_distance"].isna().all()
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
@@ -138,7 +136,7 @@ def test_rounding_stays_in_the_ball(norm: Any) -> None:
     delta = torch.randn(clean.shape, generator=generator) * 0.03
     eps = distance(delta, norm).mul(0.7).double()
     images = (clean + project(delta, norm, eps.float())).clamp(0, 1)
-    levels = to_levels(images, clean, norm, eps)
+    levels = rounding.to_levels(images, clean, norm, eps)
     assert levels.dtype == torch.uint8
     assert (distance(levels / 255 - clean, norm) <= eps * (1 + 2e-5) + 1e-5).all()
     assert ((levels / 255 - images).abs() <= 1.01 / 255).all()
@@ -208,12 +206,12 @@ def test_part_of_a_plan_is_verified_with_the_transfers_of_that_part(tmp_path: Pa
     assert "2 more cells that the configuration makes are not in the bundle" in report.notes
 
 
-def test_what_was_found_about_masking_and_answered_is_verified(tmp_path: Path) -> None:
-    answered = ("batch_size = 8", "batch_size = 8\nescalate = true")
-    results = run_toys(tmp_path, answered, ('use = "toy.descent"', 'use = "toy.idle"'), masking=True)
-    report = check(pack_toys(results))
+def test_what_was_found_about_the_victims_is_packed_and_the_flags_follow_from_it(tmp_path: Path) -> None:
+    results = run_toys(tmp_path, masking=True)
+    report = check(path := pack_toys(results))
     assert report.verified, report.findings
-    assert report.cells > 1
+    lie = retold(path, lambda folder: shutil.rmtree(folder / "victims"))
+    assert any(finding.where == "masking.csv" for finding in check(lie).findings)
 
 
 def test_the_commands_tell_and_exit(tmp_path: Path) -> None:

@@ -243,8 +243,9 @@ def test_the_worst_case_of_a_sample_names_the_attack_with_the_smallest_perturbat
 
 
 def test_flags_of_the_cells_stand_at_the_entry() -> None:
-    cells = [_cell("a", _records([False]), flags="flat gradient"), _cell("b", _records([False]), flags=None)]
-    assert _board(cells)["flags"].tolist() == ["flat gradient"]
+    flags = {"a": "flat gradient", "b": None, "c": "flat gradient; few steps"}
+    cells = [_cell(attack, _records([False]), flags=found) for attack, found in flags.items()]
+    assert _board(cells)["flags"].tolist() == ["flat gradient; few steps"]
 
 
 def test_an_empty_plan_has_empty_tables() -> None:

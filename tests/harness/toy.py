@@ -88,6 +88,29 @@ class Bright:
         return Suspicious(plain.network, plain.scheme)
 
 
+class Numberless(Classifier):
+    """Has no scores for images with a pixel above ``limit``."""
+
+    limit = 0.0
+
+    def outputs(self, x: Tensor) -> Outputs:
+        scores = super().outputs(x).scores
+        return Outputs(torch.where(x.flatten(1).amax(1, keepdim=True) > self.limit, torch.nan, scores))
+
+
+@dataclass(frozen=True)
+class Undefined:
+    """A network that gives NaN: for images brighter than clean ones are, unless ``limit`` is lower."""
+
+    limit: float = 0.71
+
+    def __call__(self, train: tiltyard.Trainer) -> Classifier:
+        plain = train()
+        made = Numberless(plain.network, plain.scheme)
+        made.limit = self.limit
+        return made
+
+
 @dataclass(frozen=True)
 class Retrained:
     """Trains with an objective of its own, which given weights do not allow."""
@@ -133,7 +156,7 @@ class Nearest:
         direction = gradient / gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
         best = batch.x.clone()
         with torch.no_grad():
-            for length in torch.linspace(8, 0.05, 60):
+            for length in torch.logspace(0.9, -1.7, 60):
                 moved = (batch.x - length * direction).clamp(0, 1)
                 won = (batch.margin(victim(moved)) < 0).view(-1, 1, 1, 1)
                 best = torch.where(won, moved, best)
@@ -150,18 +173,18 @@ class Rogue:
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         x, eps = batch.x, threat.eps
         victim(x)
-        if self.crime == "raise":
-            raise RuntimeError("something broke")
-        if self.crime == "refuse":
-            raise tiltyard.Incompatible("not this one")
-        if self.crime == "memory" and len(x) > 4:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+        self._stop(batch, eps)
         if self.crime == "mutate input":
             batch.x.zero_()
             return batch.x
         if self.crime == "mutate weights":
             with torch.no_grad():
                 next(victim.parameters()).add_(1)
+        if self.crime == "replace weights":
+            layer = victim.classifier.network[1][3]
+            layer.weight = nn.Parameter(torch.zeros_like(layer.weight))
+        if self.crime == "hook":
+            victim.classifier.network.register_forward_hook(lambda _, __, scores: -scores)
         if self.crime == "print":
             print("noise on stdout")  # noqa: T201
         if self.crime == "modes":
@@ -177,6 +200,34 @@ class Rogue:
             "integers": (x * 255).to(torch.uint8),
             "nothing": None,
         }.get(self.crime, x)  # type: ignore[return-value]
+
+    def _stop(self, batch: Batch, eps: float) -> None:
+        """The crimes after which nothing is returned."""
+        if self.crime == "raise":
+            raise RuntimeError("something broke")
+        if self.crime == "raise on the first batch" and int(batch.ids.min()) < 20:
+            raise RuntimeError("something broke in the middle")
+        if self.crime == "raise at the larger eps" and eps > 0.1:
+            raise RuntimeError("something broke at the larger eps")
+        if self.crime == "exit":
+            raise SystemExit("an attack may not end the run")
+        if self.crime == "refuse":
+            raise tiltyard.Incompatible("not this one")
+        if self.crime.startswith("hang"):
+            self._hang(swallow="swallow" in self.crime)
+        if self.crime == "memory" and len(batch) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    @staticmethod
+    def _hang(swallow: bool) -> None:
+        """Never end; a loop that carries on after every mistake is a hang as well."""
+        while True:
+            try:
+                while True:
+                    pass
+            except Exception:
+                if not swallow:
+                    raise
 
 
 @dataclass(frozen=True)
@@ -206,7 +257,7 @@ def label_schemes() -> dict[str, type]:
 
 @hookimpl
 def defences() -> dict[str, type]:
-    return {"none": Undefended, "bright": Bright, "retrained": Retrained}
+    return {"none": Undefended, "bright": Bright, "retrained": Retrained, "undefined": Undefined}
 
 
 @hookimpl

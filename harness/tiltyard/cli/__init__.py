@@ -11,6 +11,7 @@ import rich_click as click
 
 from tiltyard.problems import UserError, refused_by_disk
 
+from . import audit as audit
 from . import bundle as bundle
 from . import compare as compare
 from . import doctor as doctor

@@ -31,7 +31,7 @@ def reporter(plan: Plan, *, quiet: bool, verbose: bool) -> Iterator[Callable[[Ev
 
 
 class Lines:
-    """One line per epoch and finished cell if ``verbose``; a failed cell is always told."""
+    """One line per epoch and finished cell if ``verbose``; cells that failed or lack a verdict are always told."""
 
     def __init__(self, console: Console, cells: int, verbose: bool) -> None:
         self._console = console
@@ -42,7 +42,8 @@ class Lines:
     def __call__(self, event: Event) -> None:
         if isinstance(event, CellFinished):
             self._finished += 1
-            if event.status == "failed" or (self._verbose and event.status == "done" and not event.before):
+            new = event.status == "done" and not event.before
+            if event.status == "failed" or (new and (self._verbose or event.reason)):
                 reason = f": {event.reason}" if event.reason else ""
                 self._say(f"{self._finished}/{self._cells} {event.status} {cell_words(event.cell)}{reason}")
         elif isinstance(event, VictimProbed):

@@ -16,9 +16,9 @@ RATES = ("own", "5", "1")
 """The thresholds, by their names in columns, as they are shown."""
 
 NOTE = (
-    "Detectors: rejected shares of the adversarial images that are wrong (tpr) and of the clean ones that are right (fpr), "
-    "at the detector's own threshold and at those that 5 % and 1 % of held-out clean images exceed. Adaptive attackers "
-    "aim just below its own: what counts is robust."
+    "Detectors: rejected shares of the adversarial images that are wrong (tpr) and of the clean ones that are right "
+    "(fpr), at the detector's own threshold and at those that 5 % and 1 % of held-out clean images exceed. Adaptive "
+    "attackers aim just below its own: what counts is robust."
 )
 
 

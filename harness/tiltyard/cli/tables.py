@@ -30,12 +30,20 @@ def accuracy_tables(rows: pd.DataFrame, wide: bool = False) -> Iterator[Table | 
     for (dataset, model, norm, eps), ball in done.groupby(["dataset", "model", "norm", "eps"], sort=True):
         title = f"{dataset} · {model} · {norm} {eps_text(float(str(eps)))}: accuracy in %"
         yield from _accuracy_table(title, ball, wide)
+    lacking = done[done["reason"].notna()].drop_duplicates(["cell", "reason"])
+    for (attack, norm, reason), number in Counter(_columns(lacking, "attack", "norm", "reason")).items():
+        yield f"{plain_text(attack)} · {norm}, {number} cells: {plain_text(reason)}"
     rest = rows[rows["status"] != "done"]
     for status, several in rest.groupby("status"):
         cells = several.drop_duplicates("cell")
         yield f"{len(cells)} cells {status}:"
         for reason, number in Counter(cells["reason"].fillna("")).most_common():
             yield f"  {number} x {reason}"
+
+
+def _columns(rows: pd.DataFrame, *names: str) -> Iterator[tuple[str, ...]]:
+    """Some columns, row by row."""
+    return zip(*(rows[name] for name in names), strict=True)
 
 
 def _accuracy_table(title: str, ball: pd.DataFrame, wide: bool) -> Iterator[Table | str]:

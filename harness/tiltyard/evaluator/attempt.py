@@ -51,7 +51,7 @@ def attempt(seen: Classifier, attack: Attack, batch: Batch, threat: Threat, seco
         raise
     except Expired:
         return _failed(batch, victim, "timeout", f"the attack was not done after {seconds:g} s")
-    except Exception as error:  # noqa: BLE001 - foreign code: an attack that raises is a status, not a crash
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code: an attack that raises is a status
         if _out_of_memory(error):
             return _halved(seen, attack, batch, threat, seconds)
         return _failed(batch, victim, "error", f"{type(error).__name__}: {error}")

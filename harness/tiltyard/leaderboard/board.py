@@ -90,8 +90,9 @@ def _winning(entry: Entry, seeds: Sequence[Seed]) -> str | None:
 
 
 def _flags(entry: Entry) -> str | None:
-    found = (cell.identity.get("flags") for cells in entry.cells.values() for cell in cells)
-    return "; ".join(dict.fromkeys(flag for flags in found if flags for flag in flags.split("; "))) or None
+    found = (cell.identity.get("flags") or "" for cells in entry.cells.values() for cell in cells)
+    names = dict.fromkeys(name for flags in found for name in flags.split("; ") if name)
+    return "; ".join(names) or None
 
 
 def _share(samples: Any) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from .probe import Probe
+from .battery import STRONGEST, Probe
 from .structure import Structure
 from .study import Attacked, radii
 from .trials import Family, Trial, compare, names
@@ -114,21 +114,22 @@ def _cross_entropy(evidence: Evidence) -> Finding:
 
 def _not_monotone(evidence: Evidence) -> Finding:
     """Attacks of one step are left out: too large a step overshoots on any network."""
-    finding = _steps("10 steps at half of eps", "10 steps")(evidence)
-    if finding.raised:
-        return finding
-    several = [attacked for attacked in evidence.study if attacked.family != "one step"]
-    shrinking = [words for attacked in several if (words := _shrinking(attacked))]
-    guilty = [attacked.cell.attack.label for attacked in several if _shrinking(attacked)]
-    return Finding(True, "; ".join(shrinking), tuple(guilty)) if guilty else finding
+    probed = sorted((t for t in evidence.probe.trials if t.name == STRONGEST.name), key=lambda trial: trial.eps)
+    if shrinking := _shrinking(STRONGEST.name, probed):
+        return Finding(True, shrinking)
+    cells = [attacked for attacked in evidence.study if attacked.family != "one step"]
+    found = {a: _shrinking(a.name, [a.trial(eps) for eps in sorted(a.cell.threat.eps)]) for a in cells}
+    guilty = tuple(attacked.cell.attack.label for attacked, words in found.items() if words)
+    radii = ", ".join(f"{trial.eps:g}: {len(trial.broken)}" for trial in probed)
+    return Finding(bool(guilty), "; ".join(filter(None, found.values())) or f"{STRONGEST.name} broke {radii}", guilty)
 
 
-def _shrinking(attacked: Attacked) -> str:
+def _shrinking(name: str, trials: Sequence[Trial]) -> str:
     """Where an attack breaks fewer samples in a larger ball, in words, or nothing."""
-    for smaller, larger in pairwise(sorted(attacked.cell.threat.eps)):
-        result = compare([attacked.trial(smaller)], [attacked.trial(larger)])
+    for smaller, larger in pairwise(trials):
+        result = compare([smaller], [larger])
         if result.first_wins:
-            return f"{attacked.name} broke {result.first} at eps {smaller:g}, {result.second} at {larger:g}"
+            return f"{name} broke {result.first} at eps {smaller.eps:g}, {result.second} at {larger.eps:g}"
     return ""
 
 

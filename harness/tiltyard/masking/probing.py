@@ -16,7 +16,7 @@ from ..problems import UserError, refused_by_disk
 from ..results import Images, Store, read_json, write_json
 from ..spec import Cell, Plan, Victim, digest
 from ..victims import Victims
-from .probe import NORMS, SAMPLES, Probe, battery_identity, probe
+from .battery import NORMS, SAMPLES, Probe, battery_identity, probe
 from .silent import silences
 from .study import Attacked, decisive, radii, study
 

@@ -12,8 +12,8 @@ from ..parameters import words
 from ..results import Store
 from ..spec import Cell, Plan, Victim
 from .answers import ANSWERS
+from .battery import Probe
 from .indicators import INDICATORS, Evidence, Finding, Indicator
-from .probe import Probe
 from .probing import probed, stored
 from .study import study
 

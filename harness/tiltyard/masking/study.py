@@ -18,7 +18,7 @@ STANDING = 0.25
 """Share of the right samples that a study must leave at an eps for a claim to rest on it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Attacked:
     """A finished cell and its records (``results.SAMPLES``) of the samples that were right."""
 

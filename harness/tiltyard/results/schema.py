@@ -92,7 +92,7 @@ IDENTITY = (
 RESULTS = (
     *IDENTITY,
     Column("status", "string", "done, skipped or failed"),
-    Column("reason", "string", "why it was skipped or failed; null otherwise"),
+    Column("reason", "string", "why it was skipped or failed, or why samples have no verdict; null otherwise"),
     Column("samples", "Int64", "test images"),
     Column("clean_accuracy", "float64", "share of the samples classified right and accepted", "0..1"),
     Column("clean_low", "float64", "its 95 % Wilson interval, lower end", "0..1"),

@@ -1,7 +1,7 @@
 """Numbers from per-sample records: shares with intervals, paired tests, ranks, and the fewest attacks needed."""
 
 from .cover import smallest_subset
-from .metrics import by_sample, cell_metrics
+from .metrics import by_sample, cell_metrics, unjudged
 from .paired import ALPHA, Comparison, adjusted, compare, difference, mcnemar, ranks, sure
 from .shares import over_seeds, wilson
 
@@ -18,5 +18,6 @@ __all__ = [
     "ranks",
     "smallest_subset",
     "sure",
+    "unjudged",
     "wilson",
 ]

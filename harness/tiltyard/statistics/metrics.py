@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ..results import STATUSES, VERDICTS
@@ -33,10 +34,21 @@ def by_sample(records: pd.DataFrame) -> pd.DataFrame:
 def cell_metrics(records: pd.DataFrame, targeted: bool) -> list[dict[str, Any]]:
     """The metric columns of ``results.RESULTS`` for one cell: one mapping per eps, from its records."""
     statuses = {eps: status.value_counts() for eps, status in records.groupby("eps")["status"]}
+    reasons = {eps: unjudged(rows) for eps, rows in records.groupby("eps")}
     return [
-        _metrics(rows, targeted) | {"eps": eps} | {word: int(statuses[eps].get(word, 0)) for word in STATUSES}
+        _metrics(rows, targeted)
+        | {"eps": eps, "reason": reasons[eps]}
+        | {word: int(statuses[eps].get(word, 0)) for word in STATUSES}
         for eps, rows in by_sample(records).groupby("eps", sort=True)
     ]
+
+
+def unjudged(records: pd.DataFrame) -> str | None:
+    """How many samples have no verdict, with status and reason, in a line; None where all have one."""
+    rows = records[~records["status"].isin(list(VERDICTS))]
+    rows = rows.drop_duplicates(["sample", "status", "reason"])
+    counts = Counter(zip(rows["status"], rows["reason"].fillna("no reason"), strict=True))
+    return "; ".join(f"{n} samples {status}: {reason}" for (status, reason), n in sorted(counts.items())) or None
 
 
 def _metrics(rows: pd.DataFrame, targeted: bool) -> dict[str, Any]:

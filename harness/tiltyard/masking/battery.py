@@ -51,9 +51,8 @@ BATTERY = (
     Step("one step", "one step", {"use": "native.fgsm"}),
     Step("10 steps", "white box", {"use": "native.pgd", "steps": 10}),
     Step("10 steps on cross-entropy", "white box", {"use": "native.pgd", "steps": 10, "loss": "ce"}),
-    Step("10 steps at half of eps", "white box", {"use": "native.pgd", "steps": 10}, 0.5),
     Step("10 steps in the box", "white box", {"use": "native.pgd", "steps": 10}, BOX),
-    Step("150 queries", "black box", {"use": "native.square", "queries": 150}),
+    Step("50 queries", "black box", {"use": "native.square", "queries": 50}),
 )
 GREY = Step("the grey image", "black box", {}, BOX)
 TRANSFER = Step("transfer", "transfer", {"use": "native.transfer"})
@@ -101,15 +100,17 @@ def probe(
     seconds: float = math.inf,
     plugins: Plugins | None = None,
 ) -> Probe:
-    """Probe a classifier on samples it gets right, about 130 forwards and backwards for each.
+    """Probe a classifier on samples it gets right, about 100 forwards and backwards for each.
 
     Samples that other victims' images are known for (``batch.found``) are tried with those as well. ``radii`` are
-    further eps at which ``STRONGEST`` alone is tried, ``seconds`` is what one attack may take.
+    further eps at which ``STRONGEST`` alone is tried, half of ``eps`` if there are none; ``seconds`` is what one
+    attack may take.
     """
     structure = measure(classifier, batch)
     watched = Watched(classifier)
     steps = (*BATTERY, TRANSFER) if batch.found else BATTERY
-    steps = (*steps, *(replace(STRONGEST, share=radius / eps) for radius in radii if radius != eps))
+    others = [radius / eps for radius in radii if radius != eps] or [0.5]
+    steps = (*steps, *(replace(STRONGEST, share=share) for share in others))
     attacks = [attack.object for attack in _attacks(steps, plugins or Plugins())]
     few = batch[torch.linspace(0, len(batch) - 1, min(FEW, len(batch)), device=batch.x.device).long()]
     trials = [

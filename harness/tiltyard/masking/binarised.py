@@ -14,9 +14,9 @@ from ..evaluator import evaluate
 from ..guard import untouched
 from ..victim import outputs
 
-INNER = 256
-"""Random images of the ball that the new last layer must tell from the planted one."""
-HARDNESS = 0.9
+INNER = 512
+"""Random images of the ball that the new last layer must tell from the planted one: half of them to fit it."""
+HARDNESS = 0.5
 """Where between the furthest of those (0) and the planted image (1) the boundary is put."""
 RIDGE = 1e-3
 """Ridge of the discriminant, as a share of the mean variance of the features."""
@@ -127,18 +127,22 @@ def _test(classifier: Classifier, one: Batch, norm: Norm, eps: float) -> tuple[C
 
 
 def _discriminant(inner: Tensor, planted: Tensor) -> tuple[Tensor, Tensor]:
-    """Fisher's discriminant with a ridge, in its dual form: margins ``features @ weight + bias``, planted below 0."""
-    mean = inner.mean(0)
-    rows, wanted = inner - mean, planted - mean
+    """Fisher's discriminant with a ridge, in its dual form: margins ``features @ weight + bias``, planted below 0.
+
+    The boundary is put by images that it was not fitted to, which are as far out as random ones get.
+    """
+    mean = inner[: INNER // 2].mean(0)
+    rows, wanted = inner[: INNER // 2] - mean, planted - mean
     count = len(rows)
     ridge = (RIDGE * rows.square().mean()).clamp_min(1e-30) * count
     gram = rows @ rows.T + ridge * torch.eye(count, dtype=rows.dtype, device=rows.device)
     weight = wanted - rows.T @ torch.linalg.solve(gram, rows @ wanted)
-    reached, furthest = wanted @ weight, (rows @ weight).amax()
+    reached, projected = wanted @ weight, (inner - mean) @ weight
+    furthest = projected.amax()
     if not bool(reached > furthest):
         return weight, weight.new_tensor(torch.inf)
     edge = furthest + HARDNESS * (reached - furthest)
-    scale = GAP / (edge - rows @ weight).median()
+    scale = GAP / (edge - projected).median()
     return -scale * weight, scale * (edge + mean @ weight)
 
 
@@ -171,8 +175,8 @@ def _surface(one: Batch, norm: Norm, eps: float) -> Tensor:
 
 
 def _direction(one: Batch, norm: Norm, draw: int) -> Tensor:
-    direction = one.normal(draw=draw)
-    unit: Tensor = direction / distance(direction, norm).view(-1, 1, 1, 1)
+    drawn = one.normal(draw=draw)
+    unit: Tensor = drawn / distance(drawn, norm).view(-1, 1, 1, 1)
     return unit
 
 
