@@ -12,9 +12,9 @@ from torch import Tensor, nn
 import tiltyard_native
 from tiltyard import Batch, Category, Classifier, Incompatible, Norm, Outputs, Setting, Threat, Victim, distance
 from tiltyard.testing import check_attack
-from tiltyard_native.attacks import APGD, BIM, DDN, FGSM, PGD, APGDTargeted, MultiTargeted, Noise
+from tiltyard_native.attacks import APGD, BIM, DDN, FAB, FGSM, PGD, APGDTargeted, MultiTargeted, Noise, SparseRS, Square
 
-EPS: dict[Norm, float] = {"linf": 0.05, "l2": 0.5, "l1": 3.0}
+EPS: dict[Norm, float] = {"linf": 0.05, "l2": 0.5, "l1": 3.0, "l0": 8.0}
 ATTACKS = [
     FGSM(),
     BIM(),
@@ -28,6 +28,10 @@ ATTACKS = [
     MultiTargeted(steps=5),
     MultiTargeted(steps=5, restarts=2, targets=2),
     Noise(draws=3),
+    FAB(steps=6),
+    FAB(steps=4, restarts=2, targets=2),
+    Square(queries=20),
+    SparseRS(queries=20),
     DDN(steps=20),
 ]
 EVERY = [(attack, norm) for attack in ATTACKS for norm in sorted(attack.norms)]
@@ -243,6 +247,15 @@ def test_averaged_gradients_break_more_of_a_randomised_victim() -> None:
         return float(torch.stack([batch.margin(victim(image)) for _ in range(64)]).mean())
 
     assert mean_margin(20) < mean_margin(1)
+
+
+@pytest.mark.parametrize("attack", [PGD(steps=10, restarts=2), APGD(steps=10), Square(queries=20)])
+def test_nobody_leaves_the_search_on_a_randomised_victim(attack: Any) -> None:
+    victim = Shaken()
+    seen = Victim(victim, samples(victim))
+    torch.manual_seed(0)
+    attack(seen, samples(victim), Threat("linf", 0.3))
+    assert set(seen.forwards.tolist()) == {attack.passes(5)[0]}
 
 
 def test_step_size_is_in_pixels_of_the_norm() -> None:

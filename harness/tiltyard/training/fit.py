@@ -150,7 +150,9 @@ def _epoch(
     if not math.isfinite(train_loss):
         raise DivergedError(f"the loss is {train_loss} in epoch {number}; lower training.lr = {recipe.lr}")
     classifier.eval()
-    loss, accuracy = _validate(classifier, held_out, recipe.batch_size, objective)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)  # an objective may draw: every epoch is validated with the same draws
+        loss, accuracy = _validate(classifier, held_out, recipe.batch_size, objective)
     rate = learning_rate(recipe, number)
     return Epoch(number, rate, train_loss, loss, accuracy, time.perf_counter() - started)
 

@@ -47,7 +47,7 @@ class APGD:
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """Images within ``threat.eps``."""
         finite(threat, "apgd")
-        return best_of(batch, self._attempts(victim, batch, threat))
+        return best_of(victim, batch, self._attempts(victim, batch, threat))
 
     def _attempts(self, victim: Victim, batch: Batch, threat: Threat) -> Iterator[Attempt]:
         loss = LOSSES[fitting(self.loss, victim.classes, targeted=batch.target is not None)]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tiltyard import Batch, Threat, Victim
 
-from .descent import look, measure
+from .descent import look, measure, unbroken
 from .losses import Loss
 from .region import even_step, nearest, random_image, steepest
 
@@ -81,11 +81,11 @@ class AutoPGD:
                 value, margin, gradient = measure(self.loss, victim, state.batch, state.image, self.eot)
             better = margin < reached[state.rows]
             found[state.rows[better]], reached[state.rows[better]] = state.image[better], margin[better]
-            held = margin >= 0
-            if step == steps or not bool(held.any()):
+            on = unbroken(victim, margin)
+            if step == steps or not bool(on.any()):
                 break
-            if not bool(held.all()):
-                state, value, gradient = state[held], value[held], gradient[held]
+            if not bool(on.all()):
+                state, value, gradient = state[on], value[on], gradient[on]
             state = _moved(_seen(state, value, gradient), gradient, threat, step, steps)
         return found, reached
 

@@ -46,7 +46,7 @@ class APGDTargeted:
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """Images within ``threat.eps``; the targets are its own, ``batch.target`` is not looked at."""
         finite(threat, "apgd_targeted")
-        return best_of(batch, self._attempts(victim, batch, threat))
+        return best_of(victim, batch, self._attempts(victim, batch, threat))
 
     def _attempts(self, victim: Victim, batch: Batch, threat: Threat) -> Iterator[Attempt]:
         loss = TOWARDS[fitting(self.loss, victim.classes, targeted=True)]

@@ -39,7 +39,7 @@ class CW:
 
     steps: PositiveInt = 100
     binary_search_steps: PositiveInt = 9
-    step_size: PositiveFloat = 0.02
+    step_size: PositiveFloat = 0.05
     confidence: NonNegativeFloat = 0.0
     initial_c: PositiveFloat = 2.0
     abort_early: bool = True

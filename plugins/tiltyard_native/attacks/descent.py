@@ -77,11 +77,11 @@ class Descent:
                 margin, gradient = probe(self.loss, victim, batch, image, self.eot)
             better = margin < lowest[rows]
             best[rows[better]], lowest[rows[better]] = image[better], margin[better]
-            held = margin >= 0
-            if last or not bool(held.any()):
+            on = unbroken(victim, margin)
+            if last or not bool(on.any()):
                 break
-            if not bool(held.all()):
-                rows, batch, image, gradient = rows[held], batch[held], image[held], gradient[held]
+            if not bool(on.all()):
+                rows, batch, image, gradient = rows[on], batch[on], image[on], gradient[on]
             move = steepest(gradient, image, threat.norm, self._length(step, threat.eps), self._share(step, image))
             image = nearest(image + move, batch.x, threat.norm, threat.eps)
         return best, lowest
@@ -97,12 +97,17 @@ class Descent:
         return max(1, round(math.pow(widest, 1 - step / self.steps)))
 
 
-def best_of(batch: Batch, attempts: Iterable[Attempt]) -> Tensor:
+def unbroken(victim: Victim, margin: Tensor) -> Tensor:
+    """Which samples (N,) a search goes on with: all of a randomised victim's, since a lucky draw breaks nothing."""
+    return (margin >= 0) | victim.randomised
+
+
+def best_of(victim: Victim, batch: Batch, attempts: Iterable[Attempt]) -> Tensor:
     """The best image of each sample over attempts; each is given the positions that are still unbroken."""
     best = batch.x.clone()
     lowest = torch.full_like(batch.y, torch.inf, dtype=best.dtype)
     for attempt in attempts:
-        rows = (lowest >= 0).nonzero().squeeze(1)
+        rows = unbroken(victim, lowest).nonzero().squeeze(1)
         if not len(rows):
             break
         image, margin = attempt(rows)

@@ -63,9 +63,9 @@ class FAB:
 
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """The nearest adversarial image found, or the clean one; with a finite eps one inside, or the clean one."""
-        found = Nearest(batch, threat)
+        found, searches = Nearest(batch, threat), list(self._searches(victim, batch, threat.norm))
         for restart in range(self.restarts):
-            for loss, planes, aimed in self._searches(victim, batch, threat.norm):
+            for loss, planes, aimed in searches:
                 start = random_start(found, restart) if restart else batch.x
                 self._walk(loss, planes)(victim, aimed, found, start)
         found.refine(victim, _HALVINGS)

@@ -94,7 +94,7 @@ def _linear(scores: Tensor, y: Tensor, turn: int, image: Tensor) -> tuple[Tensor
     with torch.enable_grad():
         own, other = scores.gather(1, torch.stack([y, (y + turn) % classes], 1)).unbind(1)
         gap = own - other
-    (slope,) = torch.autograd.grad(gap.sum(), image, retain_graph=turn < classes - 1)
+        (slope,) = torch.autograd.grad(gap.sum(), image, retain_graph=turn < classes - 1)
     return gap.detach(), slope.nan_to_num(0, 0, 0)
 
 

@@ -56,7 +56,7 @@ class MultiTargeted:
         """Images within ``threat.eps``; the targets are its own, ``batch.target`` is not looked at."""
         finite(threat, "multi_targeted")
         ranked = rivals(victim, batch, self._kept(victim.classes))
-        return best_of(batch, self._attempts(victim, batch, threat, ranked))
+        return best_of(victim, batch, self._attempts(victim, batch, threat, ranked))
 
     def _kept(self, classes: int) -> int:
         return classes - 1 if self.targets is None else min(self.targets, classes - 1)

@@ -39,7 +39,7 @@ class Noise:
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """Images within ``threat.eps``."""
         finite(threat, "noise")
-        return best_of(batch, self._attempts(victim, batch, threat))
+        return best_of(victim, batch, self._attempts(victim, batch, threat))
 
     def _attempts(self, victim: Victim, batch: Batch, threat: Threat) -> Iterator[Attempt]:
         for draw in range(self.draws):

@@ -57,7 +57,7 @@ class PGD:
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """Images within ``threat.eps``; raises ``Incompatible`` where the loss needs more classes."""
         finite(threat, "pgd")
-        return best_of(batch, self._attempts(victim, batch, threat))
+        return best_of(victim, batch, self._attempts(victim, batch, threat))
 
     def _attempts(self, victim: Victim, batch: Batch, threat: Threat) -> Iterator[Attempt]:
         descent = Descent(LOSSES[self.loss], self.steps, self.step_size, self.eot)

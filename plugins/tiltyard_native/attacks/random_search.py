@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tiltyard import Batch, Victim
 
-from .descent import look
+from .descent import look, unbroken
 from .losses import margin_loss
 
 State = tuple[Tensor, ...]
@@ -28,11 +28,11 @@ def search(victim: Victim, batch: Batch, start: State, propose: Propose, queries
     best, final = start[0].clone(), lowest.clone()
     rows = torch.arange(len(batch), device=lowest.device)
     for query in range(1, queries):
-        held = lowest >= 0
-        if not bool(held.all()):
+        on = unbroken(victim, lowest)
+        if not bool(on.all()):
             best[rows], final[rows] = state[0], lowest
-            rows, batch, lowest = rows[held], batch[held], lowest[held]
-            state = tuple(part[held] for part in state)
+            rows, batch, lowest = rows[on], batch[on], lowest[on]
+            state = tuple(part[on] for part in state)
         if not len(rows):
             return best, final
         proposed = propose(batch, state, query)

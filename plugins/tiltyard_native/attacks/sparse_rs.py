@@ -49,7 +49,7 @@ class SparseRS:
         """Images of which at most ``threat.eps`` values differ from the clean ones."""
         finite(threat, "sparse_rs")
         size = min(int(threat.eps), batch.x[0].numel() - 1)  # one is left out, so that there is something to exchange
-        return best_of(batch, self._attempts(victim, batch, size))
+        return best_of(victim, batch, self._attempts(victim, batch, size))
 
     def _attempts(self, victim: Victim, batch: Batch, size: int) -> Iterator[Attempt]:
         for restart in range(self.restarts):

@@ -48,7 +48,7 @@ class Square:
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """Images within ``threat.eps``."""
         finite(threat, "square")
-        return best_of(batch, self._attempts(victim, batch, threat))
+        return best_of(victim, batch, self._attempts(victim, batch, threat))
 
     def _attempts(self, victim: Victim, batch: Batch, threat: Threat) -> Iterator[Attempt]:
         for restart in range(self.restarts):

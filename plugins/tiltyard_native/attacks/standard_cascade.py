@@ -42,7 +42,7 @@ class Cascade:
 
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """Images (N, C, H, W) within ``threat.eps``."""
-        return best_of(batch, self._attempts(victim, batch, threat))
+        return best_of(victim, batch, self._attempts(victim, batch, threat))
 
     def _attempts(self, victim: Victim, batch: Batch, threat: Threat) -> Iterator[Attempt]:
         for place, member in enumerate(self.members):

@@ -39,4 +39,4 @@ class Transfer:
 
             return attempt
 
-        return best_of(batch, map(tried, (batch.x, *batch.found)))
+        return best_of(victim, batch, map(tried, (batch.x, *batch.found)))
