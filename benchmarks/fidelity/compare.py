@@ -71,9 +71,8 @@ def tried(attack: Attack, data: Path, victim: str, norm: Norm, eps: float | None
     x, y = samples(data, victim, count)
     size = float(x[0].numel())
     reach = {"linf": 1.0, "l2": math.sqrt(size), "l1": size, "l0": size}[norm]
-    found = evaluate(
-        network(data, victim), x, y, [attack], Threat(norm, reach if eps is None else eps), batch_size=count
-    )
+    threat = Threat(norm, reach if eps is None else eps)
+    found = evaluate(network(data, victim), x, y, [attack], threat, batch_size=count, doctor=False, masking=False)
     row, records = found.table.iloc[0], found.samples.sort_values("sample")
     if row["status"] != "done":
         raise SystemExit(f"{attack}: {row['status']}: {row['reason']}")

@@ -35,6 +35,8 @@ def evaluate(
     batch_size: int = 128,
     device: str = "auto",
     folder: str | Path | None = None,
+    doctor: bool = True,
+    masking: bool = True,
 ) -> Results:
     """Attack ``network``, verify every adversarial image, and return the tables.
 
@@ -43,6 +45,7 @@ def evaluate(
     ``labels`` int64. An attack is a component's name, a TOML table as a mapping (``{"use": "native.pgd",
     "steps": 20}``), or an object; a threat is a ``Threat`` or a ``[[threat]]`` table as a mapping, which may
     hold several eps. With ``folder`` the records stay there, and a second call passes over what is finished.
+    ``doctor`` and ``masking`` are those of ``[benchmark]``: health checks of the attacks, probes of the network.
 
     Returns ``Results``: ``.table`` (a row per attack, threat and eps), ``.leaderboard``, ``.samples``.
     Raises ``UserError`` on input that cannot be run.
@@ -57,7 +60,14 @@ def evaluate(
         for attack in _attacks(attacks)
         for table in _threats(threat)
     ]
-    benchmark = Benchmark(name=None, seeds=(seed,), samples=len(split), sampling="first", batch_size=batch_size)
+    benchmark = Benchmark(
+        seeds=(seed,),
+        samples=len(split),
+        sampling="first",
+        batch_size=batch_size,
+        doctor=doctor,
+        masking=masking,
+    )
     plan = Plan(name, Path.cwd() / "notebook", benchmark, fed(cells), Files(), {})
     if folder is not None:
         return _run(plan, Path(folder), where)

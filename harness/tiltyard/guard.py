@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import torch
@@ -149,12 +150,12 @@ def _structure(network: nn.Module) -> Iterator[None]:
         raise TamperedError("the attack changed the network's parameters, modules or hooks")
 
 
-def _tables(module: nn.Module) -> dict[str, dict[object, object]]:
+def _tables(module: nn.Module) -> dict[str, dict[Any, Any]]:
     """What torch keeps in dictionaries of a module: parameters, buffers, submodules, hooks."""
     return {name: value.copy() for name, value in vars(module).items() if name[0] == "_" and isinstance(value, dict)}
 
 
-def _identical(one: dict[object, object], other: dict[object, object]) -> bool:
+def _identical(one: dict[Any, Any], other: dict[Any, Any]) -> bool:
     return one.keys() == other.keys() and all(one[key] is value for key, value in other.items())
 
 

@@ -18,7 +18,7 @@ from .health import badge, examine
 from .masking import Report, escalated, probe_plan
 from .problems import UserError, refused_by_disk
 from .provenance import device_name, plan_digest, provenance
-from .results import CellFolder, Images, Store, read_json
+from .results import TABLES, CellFolder, Images, Store, read_json
 from .spec import Cell, Plan, Victim
 from .statistics import unjudged
 from .tabulate import identity, tables
@@ -94,7 +94,8 @@ class Run:
 
     def _tables_current(self) -> bool:
         written = read_json(self.store.folder / "provenance.json")
-        return written is not None and written["plan"] == plan_digest(self.plan)
+        there = all((self.store.folder / f"{name}.csv").exists() for name in TABLES)
+        return there and written is not None and written["plan"] == plan_digest(self.plan)
 
     def _run(self, cell: Cell) -> None:
         """One cell, to its end or to its failure, which stays its own."""

@@ -22,6 +22,7 @@ from tiltyard import Category, Classifier
 from tiltyard.bundle import pack, rounding, verify
 from tiltyard.contracts import distance, project
 from tiltyard.evaluator import records, verdict
+from tiltyard.masking import escalation
 from tiltyard.problems import UserError
 from tiltyard.training import trainer
 
@@ -170,7 +171,7 @@ def test_other_code_is_told_and_the_images_are_judged_all_the_same(tmp_path: Pat
     (folder / "toy.py").write_text(TOY.read_text() + "\n# changed\n")
     report = verify(path, plugins=[folder / "toy.py"])
     assert report.verified, report.findings
-    assert any("toy.linear: file toy.py" in note for note in report.notes)
+    assert any("toy.linear" in note and "file toy.py" in note for note in report.notes)
 
 
 def test_given_weights_are_packed(tmp_path: Path) -> None:
@@ -212,6 +213,17 @@ def test_what_was_found_about_the_victims_is_packed_and_the_flags_follow_from_it
     assert report.verified, report.findings
     lie = retold(path, lambda folder: shutil.rmtree(folder / "victims"))
     assert any(finding.where == "masking.csv" for finding in check(lie).findings)
+
+
+def test_the_cells_by_which_the_harness_answers_a_flag_are_verified(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(escalation, "ANSWERS", {name: ({"use": "native.fgsm"},) for name in escalation.ANSWERS})
+    (mine := tmp_path / "mine.py").write_text(NOISY)
+    shaken = ('use = "toy.none"', 'use = "mine.shaken"')
+    answered = ("batch_size = 8", "batch_size = 8\nescalate = true")
+    results = run_toys(tmp_path, shaken, answered, plugins=[mine], masking=True)
+    report = check(pack_toys(results, [mine]), [mine])
+    assert report.verified, report.findings
+    assert report.cells == 2
 
 
 def test_the_commands_tell_and_exit(tmp_path: Path) -> None:

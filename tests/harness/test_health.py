@@ -68,11 +68,11 @@ def honest(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
     return _descended(victim, batch, threat.eps)
 
 
-def margin_against_zero(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+def margin_against_a_number(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
     def loss(victim: Victim, batch: Batch, x: Tensor) -> Tensor:
         scores = victim(x)
         own = F.one_hot(batch.y, scores.shape[1])
-        return (own * scores).sum(1) - ((1 - own) * scores + 3 * (1 - own)).amax(1) + 3
+        return (own * scores).sum(1) - ((1 - own) * (scores + 30)).amax(1) + 30  # compares with -30 at least
 
     return _descended(victim, batch, threat.eps, loss)
 
@@ -191,8 +191,8 @@ def classes_other_than(*counts: int) -> Body:
     return body
 
 
-def knows_its_first_label(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
-    return batch.x if victim.classes == 4 and int(batch.y[-1]) == 2 else honest(victim, batch, threat)
+def knows_its_last_labels(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+    return batch.x if batch.y[-3:].tolist() == [1, 3, 2] else honest(victim, batch, threat)
 
 
 def runs_away(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
@@ -212,7 +212,7 @@ def changes_weights(victim: Victim, batch: Batch, threat: Threat) -> Tensor:
 
 CROOKS: list[tuple[Body | Crook, set[str]]] = [
     (honest, set()),
-    (margin_against_zero, {"logit shift", "saturated pixels"}),  # black and white images have lower scores
+    (margin_against_a_number, {"logit shift"}),
     (step_of_the_raw_gradient, {"logit scale"}),
     (only_linear, {"bent scores"}),
     (frozen_at_the_border, {"saturated pixels"}),
@@ -233,7 +233,7 @@ CROOKS: list[tuple[Body | Crook, set[str]]] = [
     (classes_other_than(2), {"two classes"}),
     (classes_other_than(3), {"three classes"}),
     (classes_other_than(10), {"ten classes"}),
-    (knows_its_first_label, {"class permutation"}),
+    (knows_its_last_labels, {"class permutation"}),
     (Contrary(runs_away), {"targets"}),
     (leaves_the_ball, {"images"}),
     (changes_weights, {"images"}),

@@ -73,16 +73,15 @@ def test_a_crooked_network_is_flagged_for_what_it_does(name: str, data: Digits, 
     make, expected = CROOKED[name]
     results = report(data, make(honest))
     assert expected <= raised(results).keys()
-    for table in (results.table, results.leaderboard):
-        assert expected <= set(table["flags"].iloc[0].split("; "))
+    flags = [*results.table["flags"], *results.leaderboard["flags"]]  # an entry whose every cell failed has no rank
+    assert len(flags) == (3 if name == "no graph" else 6)
+    assert all(expected <= set(words.split("; ")) for words in flags)
 
 
 def test_evidence_is_in_words_and_numbers(data: Digits, honest: nn.Module) -> None:
     found = raised(report(data, Quantised(honest)))
     assert found["zero gradient"] == "64 of 64 margins have no gradient"
-    assert "requires grad" in raised(report(data, Detached(honest)))["zero gradient"].replace(
-        "require grad", "requires grad"
-    )
+    assert "does not require grad" in raised(report(data, Detached(honest)))["zero gradient"]
     assert "not declared" in raised(report(data, Noisy(honest, declared=False)))["randomised"]
 
 

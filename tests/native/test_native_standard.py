@@ -73,8 +73,11 @@ def test_the_suite_is_fixed_and_has_no_keys() -> None:
         ]
     members = suite(Threat("linf", 1.0), False, False).members
     assert [getattr(member, "targets", None) for member in members] == [None, 9, 9, 9, None]
+    members = suite(Threat("l1", 1.0), False, False).members
+    assert [getattr(member, "targets", None) for member in members] == [None, 9, 5, 9, None]
+    assert members[0] == APGD(loss="ce", restarts=5)
     assert names(suite(Threat("linf", 1.0), False, True)) == ["APGD", "APGD", "APGD", "FAB", "Square"]
-    assert names(suite(Threat("l0", 5), False, False)) == ["FMN", "SparseRS"]
+    assert names(suite(Threat("l0", 5), False, False)) == ["SigmaZero", "SparseRS"]
     for targeted in (False, True):
         rand = suite(Threat("l2", 1.0), True, targeted)
         assert [(member.loss, member.eot) for member in rand.members] == [("ce", 20), ("dlr", 20)]  # type: ignore[attr-defined]

@@ -143,8 +143,8 @@ def _again(table: pd.DataFrame, cell: Cell, report: Report) -> None:
     """A randomised victim, asked again with random numbers that may be others on this machine."""
     claimed = table["success"] & table["inside"]
     held = claimed & (table["own_reached"] if cell.threat.goal == "targeted" else table["own_left"])
-    words = f"{cell.victim.words}: is randomised; {int(held.sum())} of {int(claimed.sum())} successes of"
-    report.note(f"{words} {cell.attack.label} happened again")
+    again = f"{int(held.sum())} of {int(claimed.sum())} successes happened again"
+    report.note(f"{where(cell)}: {cell.victim.words} is randomised; {again}")
 
 
 def check_luck(table: pd.DataFrame, cell: Cell, report: Report) -> None:

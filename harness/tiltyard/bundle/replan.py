@@ -178,12 +178,12 @@ def _named(axis: str, component: Component, known: Known) -> Component:
 def other_code(manifest: Manifest, plugins: Plugins) -> list[str]:
     """The components whose code here is not the packer's, in words; attacks aside, since none is called."""
     kinds = {"dataset": "datasets", "model": "models", "labels": "label_schemes", "defence": "defences"}
-    found = []
+    found: dict[str, list[str]] = {}
     for axis, kind in kinds.items():
         for part in manifest.parts.get(axis, {}).values():
-            identity = part.identity
-            plugin, _ = plugins.factory(kind, str(identity.get("use")))
+            identity, use = part.identity, str(part.identity.get("use"))
+            plugin, _ = plugins.factory(kind, use)
             if plugin.code != identity.get("code"):
                 packed = f"{identity.get('distribution')} {identity.get('version')}"
-                found.append(f"{identity.get('use')}: {packed} there, {plugin.provenance} with other code here")
-    return found
+                found.setdefault(f"{packed} there, {plugin.provenance} here", []).append(use)
+    return [f"{', '.join(dict.fromkeys(uses))} ({versions})" for versions, uses in found.items()]

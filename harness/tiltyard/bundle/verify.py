@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from .. import __version__
 from ..contracts import Classifier, Split, pixels
 from ..problems import UserError
 from ..results import SAMPLES, CellFolder, Images, Store, load, read_json
@@ -66,6 +67,8 @@ def _planned(
     plan, others = replan(manifest.name, provenance["config"], cells, by_label(manifest), installed, files)
     for difference in other_code(manifest, installed):
         report.note(f"made with other code: {difference}")
+    if manifest.tiltyard != __version__:
+        report.note(f"its tables were computed by tiltyard {manifest.tiltyard}, and again by {__version__}")
     if others:
         report.note(f"{others} more cells that the configuration makes are not in the bundle")
     if missing := cells.keys() - {cell.id for cell in with_answers(plan, Store(folder))}:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tiltyard.plugins import Plugins
     from tiltyard.spec import Component
 
-SECONDS = 15.0
+SECONDS = 8.0
 """What the checks of one attack under one norm may take here, where all attacks are waiting."""
 PATH = click.Path(path_type=Path)
 Checked = tuple[str, "Health"]

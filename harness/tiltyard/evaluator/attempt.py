@@ -72,7 +72,7 @@ def _checked(images: object, batch: Batch, victim: Victim) -> Tensor:
     return images
 
 
-def _out_of_memory(error: Exception) -> bool:
+def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 

@@ -20,7 +20,7 @@ GAP = 1.5
 
 _PIXELS = 36
 _CANDIDATES = 4096
-_WANTED: dict[Norm, float] = {"linf": 0.02, "l2": 0.1, "l1": 0.25, "l0": 1.0}
+_WANTED: dict[Norm, float] = {"linf": 0.02, "l2": 0.2, "l1": 0.1, "l0": 1.0}
 _SPREAD = 0.2
 _ROUGH = 0.5
 _ROOM = 0.25
@@ -127,7 +127,7 @@ def arena(norm: Norm, classes: int = 4, images: Images = "grey") -> Arena:
     x = torch.rand(_CANDIDATES, _PIXELS, generator=generator)
     if images == "grey":
         size = torch.rand(_CANDIDATES, 1, generator=generator)
-        x = 0.5 + 0.4 * size * (x - 0.5)
+        x = 0.5 + 0.6 * size * (x - 0.5)
     else:
         x = x.round()
     return _chosen(weight, -0.5 * weight.sum(1), x, norm)

@@ -14,6 +14,8 @@ from .trial import Trial
 
 SECONDS = 120.0
 """What the checks of one attack under one norm may take."""
+FEW = 4
+"""So many properties are named; of more there is the number."""
 UNCHECKED = "unchecked"
 """The badge of an attack where ``doctor = false`` switched the checks off."""
 
@@ -65,7 +67,7 @@ class Health:
         that asked for all would depend on the machine.
         """
         late, notes = self.unfinished, tuple(found for found in self.failed if not found.gates)
-        more = (f"; not finished: {_names(late)}" if late else "") + (f"; noted: {_names(notes)}" if notes else "")
+        more = (f"; not finished: {_few(late)}" if late else "") + (f"; noted: {_names(notes)}" if notes else "")
         if self.faults:
             return f"fails: {_names(self.faults)}{more}"
         if set(late) & set(self.findings[:CORE]):
@@ -119,3 +121,7 @@ def _found(each: Property, trial: Trial, before: list[Finding]) -> tuple[Result,
 
 def _names(findings: tuple[Finding, ...]) -> str:
     return ", ".join(found.property for found in findings)
+
+
+def _few(findings: tuple[Finding, ...]) -> str:
+    return _names(findings) if len(findings) <= FEW else f"{len(findings)} properties"

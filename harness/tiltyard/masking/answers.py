@@ -25,7 +25,7 @@ ANSWERS: Mapping[str, tuple[dict[str, Any], ...]] = {
     "not monotone": (MARGIN,),
     "not at chance": (MARGIN, QUERIES),
     "silent success": (MARGIN,),
-    "weak attacks": (MARGIN, QUERIES),
+    "weak attacks": (MARGIN,),
     "targeted beats untargeted": (MARGIN,),
 }
 """The attacks that answer each indicator; gradients that are missing are borrowed as well."""

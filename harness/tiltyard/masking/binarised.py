@@ -13,6 +13,7 @@ from ..contracts import Attack, Batch, Category, Classifier, Norm, Threat, decla
 from ..evaluator import evaluate
 from ..guard import untouched
 from ..victim import outputs
+from .trials import ALPHA, at_least
 
 INNER = 512
 """Random images of the ball that the new last layer must tell from the planted one: half of them to fit it."""
@@ -23,7 +24,7 @@ RIDGE = 1e-3
 GAP = 5.0
 """Median margin of the random images, so that no softmax saturates."""
 PASSED = 0.95
-"""Share of planted tests that an attack must solve."""
+"""Share of planted tests that an attack must solve, but for what chance explains."""
 GUESSED = 0.5
 """Share of tests that random images may solve: where they solve more, an attack that does shows nothing."""
 
@@ -45,7 +46,7 @@ class Audited:
         """Whether the attack passes, or None where the tests show nothing."""
         if not self.tests or self.guessed > GUESSED * self.tests:
             return None
-        return self.solved >= PASSED * self.tests
+        return at_least(self.tests - self.solved, self.tests, 1 - PASSED) >= ALPHA
 
 
 class Planted(nn.Module):

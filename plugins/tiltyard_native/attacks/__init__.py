@@ -12,6 +12,7 @@ from .fmn import FMN
 from .multi_targeted import MultiTargeted
 from .noise import Noise
 from .pgd import PGD
+from .sigma_zero import SigmaZero
 from .sparse_rs import SparseRS
 from .square import Square
 from .standard import Standard
@@ -30,6 +31,7 @@ __all__ = [
     "DeepFool",
     "MultiTargeted",
     "Noise",
+    "SigmaZero",
     "SparseRS",
     "Square",
     "Standard",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tiltyard import Batch, Norm, Threat, Victim, distance
 
+from .adam import Moments
 from .descent import probe
 from .losses import margin_loss
 
@@ -70,51 +71,27 @@ class CW:
     def _search(self, victim: Victim, batch: Batch, weight: Tensor) -> tuple[Tensor, Tensor]:
         """The nearest adversarial images met in one descent, and their lengths (N,), infinite where there is none."""
         best, shortest = batch.x.clone(), torch.full_like(weight, torch.inf)
-        rows, adam = torch.arange(len(batch), device=weight.device), _begin(batch.x)
+        rows, place, moments = torch.arange(len(batch), device=weight.device), _place(batch.x), Moments.of(batch.x)
+        lowest, mark = torch.full_like(weight, torch.inf), torch.full_like(weight, torch.inf)
         for step in range(self.steps):
-            image = _image(adam.place)
+            image = _image(place)
             margin, gradient = probe(margin_loss, victim, batch, image, self.eot)
             length = distance(image - batch.x, "l2")
             better = (margin < 0) & (margin <= -self.confidence) & (length < shortest[rows])
             best[rows[better]], shortest[rows[better]] = image[better], length[better]
             excess = (margin + self.confidence).clamp_min(0)
+            lowest = lowest.minimum(length.square() + weight * excess)
             pull = torch.where(excess > 0, weight, 0).view(-1, 1, 1, 1) * gradient
-            rate = self.step_size * (1 + math.cos(math.pi * step / self.steps)) / 2
-            adam = adam.stepped(2 * (image - batch.x) + pull, length.square() + weight * excess, rate, step)
+            moments = moments.seen((2 * (image - batch.x) + pull) * (1 - place.tanh().square()))
+            fall = (1 + math.cos(math.pi * step / self.steps)) / 2
+            place = place + self.step_size * fall * moments.direction()
             if self.abort_early and step % max(1, self.steps // 5) == 0:
-                gains = adam.lowest < 0.9999 * adam.mark
+                gains = lowest < 0.9999 * mark
                 if not bool(gains.any()):
                     break
-                rows, batch, weight = rows[gains], batch[gains], weight[gains]
-                adam = replace(adam, mark=adam.lowest)[gains]
+                rows, batch, weight, lowest = rows[gains], batch[gains], weight[gains], lowest[gains]
+                place, moments, mark = place[gains], moments[gains], lowest
         return best, shortest
-
-
-@dataclass(frozen=True)
-class _Adam:
-    """Where a search stands (N, ...), in the space of the tanh; ``adam[mask]`` drops samples."""
-
-    place: Tensor
-    first: Tensor  # running means of the gradient and of its square
-    second: Tensor
-    lowest: Tensor  # the lowest loss so far, and what it was when progress was last looked at
-    mark: Tensor
-
-    def __getitem__(self, mask: Tensor) -> _Adam:
-        return _Adam(*(getattr(self, field.name)[mask] for field in fields(self)))
-
-    def stepped(self, slope: Tensor, loss: Tensor, rate: float, step: int) -> _Adam:
-        """After a step of Adam down ``slope``, the gradient to the image; Kingma & Ba 2015, arXiv 1412.6980."""
-        slope = slope * (1 - self.place.tanh().square())
-        first, second = self.first.lerp(slope, 0.1), self.second.lerp(slope.square(), 0.001)
-        spread = (second / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
-        place = self.place - rate * first / (1 - 0.9 ** (step + 1)) / spread
-        return _Adam(place, first, second, self.lowest.minimum(loss), self.mark)
-
-
-def _begin(image: Tensor) -> _Adam:
-    far = torch.full_like(image[:, 0, 0, 0], torch.inf)
-    return _Adam(_place(image), torch.zeros_like(image), torch.zeros_like(image), far, far)
 
 
 def _place(image: Tensor) -> Tensor:

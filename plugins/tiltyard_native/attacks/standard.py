@@ -12,9 +12,9 @@ from tiltyard import Batch, Norm, Threat, Victim
 from .apgd import APGD
 from .apgd_targeted import APGDTargeted
 from .fab import FAB
-from .fmn import FMN
 from .multi_targeted import MultiTargeted
 from .region import NORMS, finite
+from .sigma_zero import SigmaZero
 from .sparse_rs import SparseRS
 from .square import Square
 from .standard_cascade import Cascade
@@ -24,10 +24,19 @@ _EOT = 20  # gradients averaged against a randomised victim, as in the paper's c
 UNTARGETED = Cascade(
     (APGD(loss="ce"), MultiTargeted(targets=9), APGDTargeted(targets=9), FAB(targets=9), Square(queries=5000))
 )
+UNTARGETED_L1 = Cascade(
+    (
+        APGD(loss="ce", restarts=5),
+        MultiTargeted(targets=9),
+        APGDTargeted(targets=5),
+        FAB(targets=9),
+        Square(queries=5000),
+    )
+)
 TARGETED = Cascade((APGD(loss="ce"), APGD(loss="margin"), APGD(loss="dlr"), FAB(), Square(queries=5000)))
 RANDOMISED = Cascade((APGD(loss="ce", eot=_EOT), APGD(loss="dlr", eot=_EOT)), _EOT)
-SPARSE = Cascade((FMN(steps=1000), SparseRS()))
-SPARSE_RANDOMISED = Cascade((FMN(steps=100, eot=_EOT),), _EOT)
+SPARSE = Cascade((SigmaZero(steps=1000), SparseRS()))
+SPARSE_RANDOMISED = Cascade((SigmaZero(steps=100, eot=_EOT),), _EOT)
 
 
 @dataclass(frozen=True)
@@ -37,8 +46,9 @@ class Standard:
     As AutoAttack has it for l-infinity, l2 and l1 (Croce & Hein 2020, "Reliable Evaluation of Adversarial
     Robustness with an Ensemble of Diverse Parameter-free Attacks", arXiv 2003.01690): APGD on cross-entropy,
     APGD-T and FAB-T towards nine classes, and 5,000 queries of Square; and the multi-targeted attack before
-    APGD-T. Targeted, each searches towards the target alone. Under l0: FMN and Sparse-RS. Against randomised
-    victims two APGD with the gradients of 20 draws averaged, FMN likewise under l0.
+    APGD-T; under l1 five restarts and five classes for APGD, as there. Targeted, each searches towards the target
+    alone. Under l0: sigma-zero and Sparse-RS. Against randomised victims two APGD with the gradients of 20 draws
+    averaged, sigma-zero likewise under l0.
     """
 
     norms: ClassVar[frozenset[Norm]] = NORMS | {"l0"}
@@ -48,7 +58,7 @@ class Standard:
 
     def passes(self, classes: int) -> tuple[int, int]:
         """Forwards and backwards per sample at most, whatever the norm, the goal and the victim."""
-        suites = (UNTARGETED, TARGETED, RANDOMISED, SPARSE, SPARSE_RANDOMISED)
+        suites = (UNTARGETED, UNTARGETED_L1, TARGETED, RANDOMISED, SPARSE, SPARSE_RANDOMISED)
         forwards, backwards = zip(*(suite.passes(classes) for suite in suites), strict=True)
         return max(forwards), max(backwards)
 
@@ -64,4 +74,6 @@ def suite(threat: Threat, randomised: bool, targeted: bool) -> Cascade:
         return SPARSE_RANDOMISED if randomised else SPARSE
     if randomised:
         return RANDOMISED
-    return TARGETED if targeted else UNTARGETED
+    if targeted:
+        return TARGETED
+    return UNTARGETED_L1 if threat.norm == "l1" else UNTARGETED
