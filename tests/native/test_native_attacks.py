@@ -12,7 +12,23 @@ from torch import Tensor, nn
 import tiltyard_native
 from tiltyard import Batch, Category, Classifier, Incompatible, Norm, Outputs, Setting, Threat, Victim, distance
 from tiltyard.testing import check_attack
-from tiltyard_native.attacks import APGD, BIM, DDN, FAB, FGSM, PGD, APGDTargeted, MultiTargeted, Noise, SparseRS, Square
+from tiltyard_native.attacks import (
+    APGD,
+    BIM,
+    CW,
+    DDN,
+    FAB,
+    FGSM,
+    FMN,
+    PGD,
+    APGDTargeted,
+    DeepFool,
+    MultiTargeted,
+    Noise,
+    SigmaZero,
+    SparseRS,
+    Square,
+)
 
 EPS: dict[Norm, float] = {"linf": 0.05, "l2": 0.5, "l1": 3.0, "l0": 8.0}
 ATTACKS = [
@@ -33,6 +49,10 @@ ATTACKS = [
     Square(queries=20),
     SparseRS(queries=20),
     DDN(steps=20),
+    FMN(steps=20),
+    CW(steps=15, binary_search_steps=3),
+    DeepFool(steps=5),
+    SigmaZero(steps=20),
 ]
 EVERY = [(attack, norm) for attack in ATTACKS for norm in sorted(attack.norms)]
 
@@ -148,7 +168,10 @@ def test_an_attack_leaves_no_trace(attack: Any, norm: Norm) -> None:
     assert not image.requires_grad
 
 
-@pytest.mark.parametrize("attack", [FGSM(), BIM(), PGD(), MultiTargeted(steps=20), Noise(draws=3), DDN()])
+@pytest.mark.parametrize(
+    "attack",
+    [FGSM(), BIM(), PGD(), MultiTargeted(steps=20), Noise(draws=3), DDN(), FMN(), CW(), DeepFool(), SigmaZero()],
+)
 def test_conformance(attack: Any) -> None:
     check_attack(attack)
 

@@ -15,8 +15,8 @@ from .trial import TOLERATED, Outcome, Trial
 SHIFTS = (-100.0, 100.0)
 SCALES = (0.01, 10.0)
 KINDS: tuple[Kind, ...] = ("hopeless", "easy")
-SLACK = 1e-3
-"""Difference of margins that rounding explains, scores being of the size of one."""
+SLACK = 0.02
+"""Difference of margins that rounding explains once a search has amplified it, scores being of the size of one."""
 WIDER = 4.0
 """Times the usual ball: a larger one, in which no less must be broken."""
 

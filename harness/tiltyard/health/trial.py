@@ -30,9 +30,8 @@ TOLERATED = 1
 """Of eight samples, how many may fare otherwise: rounding decides where a random search turns."""
 SHARES = {"minimal": 25, "bounded": 8}
 """What part of its time an attack may spend on a search to the end; one in a ball stops where it has succeeded."""
-
 CALLS = 4
-"""What part of its time any other call may take, of an attack whose budget can be cut."""
+"""What part of its time any other call may take."""
 
 _BUDGET = ("steps", "queries", "most_queries", "restarts")
 
@@ -69,7 +68,7 @@ class Trial:
     cut: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._cut, self._calls = self.attack, CALLS
+        self._cut = self.attack
         self._end = time.monotonic() + self.seconds
         with contextlib.suppress(TimeIsUp, Incompatible):
             # What is imported in the first call must neither count nor be broken off: half a module would stay.
@@ -93,8 +92,8 @@ class Trial:
 
     @cached_property
     def base(self) -> Outcome:
-        """What the attack does to them."""
-        return self.ask(self.own)
+        """What the attack does to them: without it nothing can be said, so it may take all the time there is."""
+        return self.ask(self.own, seconds=self.seconds)
 
     @cached_property
     def rough(self) -> Outcome:
@@ -118,7 +117,6 @@ class Trial:
                 return self.ask(self.own, factor=OUT_OF_REACH, seconds=self.seconds / share)
             except TimeIsUp:
                 if not self._shortened():
-                    self._calls = 1
                     return None
 
     @cached_property
@@ -127,7 +125,7 @@ class Trial:
         other = copy.copy(self)
         for name in ("base", "rough", "out_of_reach", "traces", "whole"):
             other.__dict__.pop(name, None)
-        other.cut, other._cut, other._calls = {}, self.attack, 1
+        other.cut, other._cut = {}, self.attack
         other.out_of_reach = None
         return other
 
@@ -155,7 +153,7 @@ class Trial:
             eps = place.radius(self.reach if factor is None else factor)
         batch = replace(place.batch if batch is None else batch, target=place.target if goal == "targeted" else None)
         batch = batch[judge(place.classifier, batch).right(batch.y)]
-        limit = min(self.left(), seconds or self.seconds / self._calls)
+        limit = min(self.left(), seconds or self.seconds / CALLS)
         with settings_kept():
             tried = attempt(seen or place.classifier, self._cut, batch, self._threat(eps, goal), limit)
         return _outcome(place, batch, tried, Threat(self.norm, eps))

@@ -76,7 +76,7 @@ def _attempted(
         classifier = victims.classifier(cell.victim)
         batch = _batch(victims, store, cells, sources)
         made = probe(classifier, batch, cell.threat.norm, eps, radii(cells), seconds, plugins)
-        made = replace(made, silent=tuple(silences(classifier, batch, cells, eps, seconds)))
+        made = replace(made, silent=tuple(silences(classifier, batch, cells, made.at(eps), eps, seconds)))
     except UserError:
         raise
     except Exception as error:

@@ -55,6 +55,8 @@ class Nearest:
 class Walk:
     """Steps of FAB from one image of each sample: onto the plane, drawn towards where the clean image meets it.
 
+    As long as nothing is found the draw weakens, to none in the end: between the planes of a class and of a detector
+    it would hold the walk in a cycle, the clean image being near the one that the sample has just left.
     ``loss`` gives the margin that decides who has won; ``planes`` tells the plane to walk to.
     """
 
@@ -69,7 +71,7 @@ class Walk:
     def __call__(self, victim: Victim, batch: Batch, found: Nearest, image: Tensor) -> None:
         """Walk from ``image`` (N, C, H, W) and leave what wins in ``found``; two forwards and a plane a step."""
         rows, whole = torch.arange(len(batch), device=image.device), batch
-        for _ in range(self.steps):
+        for step in range(self.steps):
             left = found.open(rows)
             if not len(left):
                 return
@@ -78,16 +80,18 @@ class Walk:
                 batch = whole[rows]
             margin, gap, slope = self.planes(victim, batch, image)
             found.keep(rows, image, margin)
-            image = self._step(batch.x, image, gap, slope, found.norm)
+            bias = self.alpha_max * torch.where(found.length[rows].isinf(), 1 - step / self.steps, 1.0)
+            image = self._step(batch.x, image, gap, slope, found.norm, bias.view(-1, 1, 1, 1))
             wins = found.keep(rows, image, look(self.loss, victim, batch, image, self.eot))
             image = torch.where(wins.view(-1, 1, 1, 1), torch.lerp(batch.x, image, self.beta), image)
 
-    def _step(self, clean: Tensor, image: Tensor, gap: Tensor, slope: Tensor, norm: Norm) -> Tensor:
-        ours = onto(image, gap, slope, norm)
-        theirs = onto(clean, gap + (slope * (clean - image)).flatten(1).sum(1), slope, norm)
+    def _step(self, clean: Tensor, image: Tensor, gap: Tensor, slope: Tensor, norm: Norm, bias: Tensor) -> Tensor:
+        """One step. The gap is overstated by ``eta``, so that the box does not cut the overshoot off."""
+        ours = onto(image, self.eta * gap, slope, norm)
+        theirs = onto(clean, self.eta * (gap + (slope * (clean - image)).flatten(1).sum(1)), slope, norm)
         near, far = distance(ours, norm), distance(theirs, norm)
-        pull = (near / (near + far).clamp_min(1e-12)).clamp_max(self.alpha_max).view(-1, 1, 1, 1)
-        return torch.lerp(image + self.eta * ours, clean + self.eta * theirs, pull).clamp(0, 1)
+        pull = (near / (near + far).clamp_min(1e-12)).view(-1, 1, 1, 1).minimum(bias)
+        return torch.lerp(image + ours, clean + theirs, pull).clamp(0, 1)
 
 
 def random_start(found: Nearest, draw: int) -> Tensor:

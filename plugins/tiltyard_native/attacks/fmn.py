@@ -23,15 +23,15 @@ _SPARSE = 0.3  # l1: share of the steps that go to few values
 
 @dataclass(frozen=True)
 class FMN:
-    """The nearest adversarial image under linf, l2 or l1, by steps in a ball that shrinks once it holds one and grows else.
+    """The nearest adversarial image, by steps in a ball that shrinks while it holds one and grows while it does not.
 
     Pintor et al. 2021, "Fast Minimum-norm Adversarial Attacks through Adaptive Norm Constraints", NeurIPS, arXiv
     2102.12827: the ball's radius goes to the boundary of the victim made linear until an adversarial image is met,
     from then on it changes by a factor 1 +- gamma, which falls from ``gamma`` to 0.001 along a cosine. Changed from
     there: a step follows the gradient as the norm wants it and is ``step_size`` radii long at first (the paper's are
     Euclidean and one pixel unit long at first), the radius grows by ``gamma`` at least and to its double at most
-    while nothing is found, and an l2 step ends on the sphere, as in DDN. The paper's l0 form is left out: it gets caught
-    at values that do not matter, and sigma-zero does not. ``eot`` gradients are averaged in each step, for randomised
+    while nothing is found, and an l2 step ends on the sphere, as in DDN. The paper's l0 form is left out: it is caught
+    at values that do not matter, where sigma-zero is not. ``eot`` gradients are averaged in each step, for randomised
     victims.
     """
 
