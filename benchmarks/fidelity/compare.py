@@ -9,6 +9,7 @@ import argparse
 import importlib
 import math
 import os
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from tiltyard import Attack, Batch, Norm, Threat, Victim, evaluate
 HERE = Path(__file__).parent
 CLOSE = 1.01
 """Relative excess of a distance, of a sample or of the median, that counts as equal."""
+MODULES = {"adv-lib": "adv_lib.attacks", "foolbox": "foolbox", "pyautoattack": "pyautoattack"}
+"""What each library is imported as."""
 POINTS = 0.3
 """Excess of a robust accuracy, in percentage points, that counts as equal."""
 
@@ -76,10 +79,12 @@ def tried(attack: Attack, data: Path, victim: str, norm: Norm, eps: float | None
     row, records = found.table.iloc[0], found.samples.sort_values("sample")
     if row["status"] != "done":
         raise SystemExit(f"{attack}: {row['status']}: {row['reason']}")
-    distance = torch.tensor(records["distance"].fillna(math.inf).to_numpy())
     for reason in records["reason"].dropna().unique():
-        print(f"  {type(attack).__name__}, {(records['reason'] == reason).sum()} samples: {reason}")
-    return Found(distance, row["forwards"], row["backwards"], row["seconds"])
+        print(f"  {attack}, {(records['reason'] == reason).sum()} samples: {reason}")
+    if records["status"].isin(["error", "oom", "timeout"]).any():
+        raise SystemExit(f"{attack}: an attack that does not run can not be compared")
+    distance = torch.tensor(records["distance"].fillna(math.inf).to_numpy())
+    return Found(distance, row["forwards"], row["backwards"], seconds)
 
 
 def compare(pair: Pair, data: Path, count: int) -> dict[str, object]:
@@ -90,6 +95,7 @@ def compare(pair: Pair, data: Path, count: int) -> dict[str, object]:
     row |= {"n": len(ours.distance), "ours": figure, "forwards": ours.forwards, "backwards": ours.backwards}
     if isinstance(pair.reference, float):
         return row | {"theirs": pair.reference, "verdict": verdict(pair, figure, pair.reference)}
+    importlib.import_module(MODULES[pair.library])  # so that its time is not the attack's
     foreign = Foreign(pair.reference, pair.eps is None)
     theirs = tried(foreign, data, pair.victim, pair.norm, pair.eps, count)
     return row | {

@@ -26,6 +26,8 @@ from .contracts import (
 from .evaluator import evaluate
 from .health import check, sound
 
+SECONDS = 20.0
+"""What the checks of an attack under one norm may take."""
 BATCHWISE = ("batch permutation", "batch size", "random state")
 """What code lacks that draws for a batch as a whole from global generators."""
 
@@ -51,7 +53,7 @@ def check_attack(
     """
     for norm in norms or sorted(attack.norms):
         _check_images(attack, norm, eps)
-        found = check(attack, norm)  # type: ignore[arg-type]
+        found = check(attack, norm, SECONDS)  # type: ignore[arg-type]
         broken = [each for each in found.failed if not each.known and (independent or each.property not in BATCHWISE)]
         assert not broken, "; ".join(f"{norm}: {each.property}: {each.evidence}" for each in broken)
         assert found.failed or sound(found.badge), f"{norm}: {found.badge}"

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tiltyard import Category, Classifier, Files, Outputs
+from tiltyard import Category, Classifier, Files, LabelScheme, Outputs
 from tiltyard.plugins import Plugins
 
 
@@ -61,6 +61,23 @@ def fitted(
                 optimiser.step()
     scaled = network if temperature == 1 else Scaled(network, temperature)
     return Classifier(scaled, Category(10)).eval().requires_grad_(False)
+
+
+def coded(data: Digits, seed: int) -> Classifier:
+    """A network trained towards random codes of 64 numbers, as studies of label schemes have them."""
+    codes = 2 * torch.rand(10, 64, generator=torch.Generator().manual_seed(3)) - 1
+    scheme = LabelScheme(codes)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        classifier = Classifier(nn.Sequential(*list(small_cnn())[:-1], scheme.head(256)), scheme)
+        optimiser = torch.optim.Adam(classifier.parameters(), lr=0.003)
+        for _ in range(30):
+            for index in torch.randperm(len(data.x)).split(64):
+                optimiser.zero_grad()
+                classifier.loss(data.x[index], data.y[index]).mean().backward()
+                optimiser.step()
+    scheme.calibrate(classifier.eval().requires_grad_(False).network(data.x[:500]))
+    return classifier
 
 
 def adversarially(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:

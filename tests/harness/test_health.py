@@ -252,6 +252,33 @@ def test_a_crook_lacks_its_property_and_no_other(crook: Body | Crook, lacks: set
     assert _failed(found) == lacks, [(each.property, each.evidence) for each in found.failed]
 
 
+@dataclass(frozen=True)
+class RawCW:
+    """``torchattacks.CW`` as it is, which compares the label's score with 0 and starts from atanh of the image."""
+
+    norms: ClassVar[frozenset[str]] = frozenset({"l2"})
+    minimal: ClassVar[bool] = True
+
+    def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
+        from torchattacks import CW
+
+        class Model(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.device = torch.nn.Parameter(torch.empty(0))
+                self.ask = victim.__call__
+
+            def forward(self, x: Tensor) -> Tensor:
+                return self.ask(x)
+
+        return CW(Model(), c=10, steps=100)(batch.x, batch.y).detach()
+
+
+def test_the_known_faults_of_a_library_are_found() -> None:
+    pytest.importorskip("torchattacks")
+    assert {"logit shift", "saturated pixels"} <= {fault.property for fault in check(RawCW(), "l2").faults}
+
+
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1", "l0"])
 @pytest.mark.parametrize("classes", [2, 3, 4, 10])
 @pytest.mark.parametrize("images", ["grey", "black and white"])

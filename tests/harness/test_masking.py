@@ -16,6 +16,7 @@ from crooked import (
     Quantised,
     Scaled,
     adversarially,
+    coded,
     digits,
     fitted,
     softmax_outputs,
@@ -90,6 +91,14 @@ def test_defensive_distillation_is_flagged_under_cross_entropy_and_under_the_mar
     student = fitted(data, 2, temperature=100, teacher=teacher.network).network
     assert {"saturated", "cross-entropy fails"} <= raised(report(data, student)).keys()
     assert "weak attacks" in raised(report(data, student, attacks=REFERENCE))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_codes_under_the_label_study_s_own_attacks_are_flagged(seed: int, data: Digits) -> None:
+    attacks = ({"use": "native.fgsm", "loss": "label"}, {"use": "native.bim", "loss": "label", "steps": 5})
+    results = report(data, coded(data, seed), attacks=attacks)
+    assert raised(results).keys() == {"weak attacks"}
+    assert raised(report(data, coded(data, seed))) == {}
 
 
 @pytest.mark.parametrize("norm", RADII)

@@ -291,7 +291,7 @@ def test_step_size_is_in_pixels_of_the_norm() -> None:
 def test_hooks_offer_the_components_with_readable_keys() -> None:
     attacks, defences = tiltyard_native.attacks(), tiltyard_native.defences()
     gradients = {"fgsm", "bim", "pgd", "apgd", "apgd_targeted", "multi_targeted", "standard"}
-    minimal = {"cw", "ddn", "deepfool", "fab", "fmn"}
+    minimal = {"cw", "ddn", "deepfool", "fab", "fmn", "sigma_zero"}
     assert set(attacks) == gradients | minimal | {"square", "sparse_rs", "transfer", "noise"}
     assert set(defences) == {"none", "squeezing", "distillation", "jpeg", "resize_pad", "smoothing"}
     for factory in [*attacks.values(), *defences.values()]:

@@ -178,7 +178,7 @@ def test_restarts_never_lengthen_and_obey_the_box(linear: Callable[[int], Any], 
 
 
 def test_conformance_and_wrong_keys() -> None:
-    check_attack(FAB(steps=20))
+    check_attack(FAB(steps=8))
     for keys in ({"alpha_max": 2.0}, {"eta": 0.9}, {"beta": 1.0}):
         with pytest.raises(ValueError, match=next(iter(keys))):
             FAB(**keys)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from .watched import Watched
 
 SAMPLES = 64
 """Samples on which the strongest attack is tried, if the victim gets so many right."""
-FEW = 32
+FEW = 24
 """Samples on which everything else is tried."""
 VERSION = 1
 """Raised when the probe itself changes: stored ones are then made again."""
@@ -52,7 +52,7 @@ BATTERY = (
     Step("10 steps", "white box", {"use": "native.pgd", "steps": 10}),
     Step("10 steps on cross-entropy", "white box", {"use": "native.pgd", "steps": 10, "loss": "ce"}),
     Step("10 steps in the box", "white box", {"use": "native.pgd", "steps": 10}, BOX),
-    Step("50 queries", "black box", {"use": "native.square", "queries": 50}),
+    Step("40 queries", "black box", {"use": "native.square", "queries": 40}),
 )
 GREY = Step("the grey image", "black box", {}, BOX)
 TRANSFER = Step("transfer", "transfer", {"use": "native.transfer"})

@@ -164,7 +164,7 @@ def _inside(one: Batch, norm: Norm, eps: float, draw: int) -> Tensor:
     """A random image of the ball, moved into the box."""
     if norm == "linf":
         return (one.x + one.uniform(-eps, eps, draw=draw)).clamp(0, 1)
-    radius = float(one.uniform(draw=draw, values=1)) ** (1 / one.x[0].numel())
+    radius: float = float(one.uniform(draw=draw, values=1)) ** (1 / one.x[0].numel())
     return (one.x + radius * eps * _direction(one, norm, draw)).clamp(0, 1)
 
 

@@ -143,7 +143,7 @@ def _silent(evidence: Evidence) -> Finding:
         return UNCHECKED
     guilty = [one for one in evidence.probe.silent if one.silent >= max(2, SHARE * one.samples)]
     words = "; ".join(
-        f"{one.attack} met an adversarial image and returned another on {one.silent} of {one.samples} samples that it lost"
+        f"{one.attack} met an adversarial image and returned another on {one.silent} of {one.samples} lost samples"
         for one in guilty or evidence.probe.silent
     )
     return Finding(bool(guilty), words, tuple(one.attack for one in guilty))

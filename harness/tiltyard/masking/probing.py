@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -74,7 +75,7 @@ def _attempted(
     cell, seconds = cells[0].cell, plan.benchmark.time_limit
     try:
         classifier = victims.classifier(cell.victim)
-        batch = _batch(victims, store, cells, sources)
+        batch = _batch(victims, store, cells, sources, eps)
         made = probe(classifier, batch, cell.threat.norm, eps, radii(cells), seconds, plugins)
         made = replace(made, silent=tuple(silences(classifier, batch, cells, made.at(eps), eps, seconds)))
     except UserError:
@@ -87,8 +88,8 @@ def _attempted(
     return {"probe": made.json()}
 
 
-def _batch(victims: Victims, store: Store, cells: list[Attacked], sources: list[Cell]) -> Batch:
-    """Samples that the victim gets right, spread over the study's, with the images that broke other victims."""
+def _batch(victims: Victims, store: Store, cells: list[Attacked], sources: list[Cell], eps: float) -> Batch:
+    """Samples that the victim gets right, spread over the study's, with what broke other victims in such a ball."""
     cell = cells[0].cell
     right = torch.tensor(sorted({sample for attacked in cells for sample in attacked.records["sample"]}))
     ids = right[torch.linspace(0, len(right) - 1, min(SAMPLES, len(right))).round().long()]
@@ -97,7 +98,9 @@ def _batch(victims: Victims, store: Store, cells: list[Attacked], sources: list[
     batch = Batch(x, y, ids.to(victims.device), seed=cell.victim.seed, key="masking")
     kept = [Images.joined(map(Images.read, store.cell(source.id).images()), x.shape[1:]) for source in sources]
     here = [images[torch.isin(images.sample, ids)] for images in kept]
-    found = [one[one.eps == eps].on(x, batch.ids) for one in here for eps in one.eps.unique()]
+    found = [
+        one[one.eps == size].on(x, batch.ids) for one in here for size in one.eps.unique() if size in (eps, math.inf)
+    ]
     return replace(batch, found=tuple(found))
 
 

@@ -15,7 +15,7 @@ from .study import Attacked
 from .trials import Trial
 from .watched import Watched
 
-SAMPLES = 8
+SAMPLES = 4
 """Samples on which an attack is watched, at most."""
 AFFORDABLE = 1000
 """Passes per sample up to which an attack is run again to be watched."""

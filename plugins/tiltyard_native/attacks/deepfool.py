@@ -24,7 +24,8 @@ class DeepFool:
 
     Moosavi-Dezfooli et al. 2016, "DeepFool: a Simple and Accurate Method to Fool Deep Neural Networks", CVPR,
     arXiv 1511.04599. ``candidates`` other classes, those of highest score on the clean image, are linearised in
-    each step; each step goes ``1 + overshoot`` times as far as the linear boundary and ends in the box.
+    each step; each step goes ``1 + overshoot`` times as far as the linear boundary and ends in the box. ``eot``
+    evaluations are averaged, for randomised victims, of whose samples none leaves: a lucky draw is no success.
     """
 
     norms: ClassVar[frozenset[Norm]] = frozenset({"linf", "l2"})
@@ -50,11 +51,12 @@ class DeepFool:
             margin = batch.margin(scores.detach())
             wins = margin.isfinite() & (margin < 0)
             found[rows[wins]] = image.detach()[wins]
-            if step == self.steps or bool(wins.all()):
+            on = ~wins | victim.randomised
+            if step == self.steps or not bool(on.any()):
                 break
             move = _step(scores, image, batch.y, classes, threat.norm)
-            image = (image.detach() + (1 + self.overshoot) * move)[~wins].clamp(0, 1)
-            rows, batch, classes = rows[~wins], batch[~wins], classes[~wins]
+            image = (image.detach() + (1 + self.overshoot) * move)[on].clamp(0, 1)
+            rows, batch, classes = rows[on], batch[on], classes[on]
         return found
 
     def _scores(self, victim: Victim, image: Tensor, graph: bool) -> tuple[Tensor, Tensor]:
@@ -67,7 +69,8 @@ class DeepFool:
 def _step(scores: Tensor, image: Tensor, y: Tensor, classes: Tensor, norm: Norm) -> Tensor:
     """The shortest step (N, C, H, W) to where, to first order, one of ``classes`` (N, M) scores as high as ``y``."""
     shortest, along = torch.full_like(scores[:, 0], torch.inf), torch.zeros_like(image)
-    gaps = scores.gather(1, y.unsqueeze(1)) - scores.gather(1, classes)
+    with torch.enable_grad():
+        gaps = scores.gather(1, y.unsqueeze(1)) - scores.gather(1, classes)
     for column, gap in enumerate(gaps.unbind(1)):
         (slope,) = torch.autograd.grad(gap.sum(), image, retain_graph=column + 1 < gaps.shape[1])
         slope = slope.nan_to_num(0, 0, 0)

@@ -15,6 +15,8 @@ from .losses import Loss, margin_loss
 
 _REACH: dict[Norm, float] = {"linf": 0.3, "l2": 2.0, "l1": 20.0}
 """How far random starts are from samples for which nothing has been found: twice as far as they land."""
+_LEAST = 1e-5
+"""Least overshoot, as a distance under l2."""
 
 
 class Nearest:
@@ -55,8 +57,8 @@ class Nearest:
 class Walk:
     """Steps of FAB from one image of each sample: onto the plane, drawn towards where the clean image meets it.
 
-    As long as nothing is found the draw weakens, to none in the end: between the planes of a class and of a detector
-    it would hold the walk in a cycle, the clean image being near the one that the sample has just left.
+    As long as nothing is found the draw weakens, to none after half the steps: between the planes of a class and of
+    a detector it would hold the walk in a cycle, for the clean image lies on the right side of one of them.
     ``loss`` gives the margin that decides who has won; ``planes`` tells the plane to walk to.
     """
 
@@ -80,18 +82,24 @@ class Walk:
                 batch = whole[rows]
             margin, gap, slope = self.planes(victim, batch, image)
             found.keep(rows, image, margin)
-            bias = self.alpha_max * torch.where(found.length[rows].isinf(), 1 - step / self.steps, 1.0)
+            bias = self.alpha_max * torch.where(found.length[rows].isinf(), max(0.0, 1 - 2 * step / self.steps), 1.0)
             image = self._step(batch.x, image, gap, slope, found.norm, bias.view(-1, 1, 1, 1))
             wins = found.keep(rows, image, look(self.loss, victim, batch, image, self.eot))
             image = torch.where(wins.view(-1, 1, 1, 1), torch.lerp(batch.x, image, self.beta), image)
 
     def _step(self, clean: Tensor, image: Tensor, gap: Tensor, slope: Tensor, norm: Norm, bias: Tensor) -> Tensor:
-        """One step. The gap is overstated by ``eta``, so that the box does not cut the overshoot off."""
-        ours = onto(image, self.eta * gap, slope, norm)
-        theirs = onto(clean, self.eta * (gap + (slope * (clean - image)).flatten(1).sum(1)), slope, norm)
+        """One step. The gaps are overstated, so that the box does not cut the overshoot off."""
+        ours = onto(image, self._overstated(gap, slope), slope, norm)
+        there = gap + (slope * (clean - image)).flatten(1).sum(1)
+        theirs = onto(clean, self._overstated(there, slope), slope, norm)
         near, far = distance(ours, norm), distance(theirs, norm)
         pull = (near / (near + far).clamp_min(1e-12)).view(-1, 1, 1, 1).minimum(bias)
         return torch.lerp(image + ours, clean + theirs, pull).clamp(0, 1)
+
+    def _overstated(self, gap: Tensor, slope: Tensor) -> Tensor:
+        """``eta`` times the gap, and more of one that rounding would swallow."""
+        more = torch.maximum((self.eta - 1) * gap.abs(), _LEAST * distance(slope, "l2"))
+        return gap + torch.where(gap < 0, -more, more)
 
 
 def random_start(found: Nearest, draw: int) -> Tensor:

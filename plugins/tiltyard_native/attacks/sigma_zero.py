@@ -88,5 +88,10 @@ def _held(slope: Tensor, margin: Tensor, unit: Tensor) -> Tensor:
 
 
 def _scaled(slope: Tensor) -> Tensor:
-    """A gradient whose largest value is 1, or 0 where there is none."""
-    return slope / slope.flatten(1).abs().amax(1).clamp_min(1e-30).view(-1, 1, 1, 1)
+    """A gradient whose largest value is 1, or 0 where there is none, to eight binary digits.
+
+    What follows is chaotic: without rounding, the last bit of a gradient, which hangs on the batch size, decides
+    which values are changed in the end.
+    """
+    slope = slope / slope.flatten(1).abs().amax(1).clamp_min(1e-30).view(-1, 1, 1, 1)
+    return slope.bfloat16().to(slope.dtype)

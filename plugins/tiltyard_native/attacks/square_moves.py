@@ -52,7 +52,8 @@ def blocks(batch: Batch, threat: Threat, draw: int) -> Tensor:
         count, channels + 1, down, 1, across, 1
     )
     signs, lying = _signs(numbers[:, 1:]), numbers[:, :1] < 0.5
-    tile = torch.where(lying, *(b.view(tall, 1, wide) for b in _bumps(tall, wide, batch.x, threat)))
+    first, second = (bump.view(tall, 1, wide) for bump in _bumps(tall, wide, batch.x, threat))
+    tile = torch.where(lying, first, second)
     grid = (signs * tile).reshape(count, channels, down * tall, across * wide)
     above, left = (height - down * tall) // 2, (width - across * wide) // 2
     rim = (left, width - across * wide - left, above, height - down * tall - above)

@@ -1,0 +1,129 @@
+"""Native attacks beside reference implementations on a published network, sample by sample."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tiltyard import Batch, Category, Classifier, Norm, Threat, Victim, distance
+from tiltyard_native.attacks import APGD, CW, DDN, FAB, FMN, DeepFool, SigmaZero
+
+CLOSE = 1.01  # what counts as equal: `benchmarks/fidelity` compares on more samples
+ORDERS: dict[Norm, float] = {"linf": math.inf, "l2": 2, "l1": 1}
+
+
+@pytest.fixture(scope="module")
+def victim(shared_data: Path) -> Classifier:
+    """advertorch's LeNet-5 for MNIST, trained without defence."""
+    path = shared_data / "checkpoints" / "architectures.py"
+    spec = importlib.util.spec_from_file_location("architectures", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return Classifier(module.load("mnist_advertorch_std"), Category(10)).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def batch(shared_data: Path, victim: Classifier) -> Batch:
+    """48 test images that it gets right."""
+    folder = shared_data / "mnist"
+    pixels = np.frombuffer(gzip.decompress((folder / "t10k-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
+    labels = np.frombuffer(gzip.decompress((folder / "t10k-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
+    x = torch.tensor(pixels.reshape(-1, 1, 28, 28)[::200]).float() / 255
+    y = torch.tensor(labels[::200]).long()
+    whole = Batch(x, y, torch.arange(50), key="reference")
+    return whole[victim(x).argmax(1) == y][torch.arange(48)]
+
+
+def lengths(victim: Classifier, batch: Batch, images: Tensor, norm: Norm) -> Tensor:
+    """Distances (N,), infinite where the image is no success."""
+    assert 0 <= float(images.min()) <= float(images.max()) <= 1
+    return torch.where(batch.margin(victim(images)) < 0, distance(images - batch.x, norm), torch.inf)
+
+
+def found(attack: Any, victim: Classifier, batch: Batch, norm: Norm) -> Tensor:
+    return lengths(victim, batch, attack(Victim(victim, batch), batch, Threat(norm)), norm)
+
+
+def theirs(call: Callable[..., Tensor], victim: Classifier, batch: Batch, norm: Norm, **keys: Any) -> Tensor:
+    """What a function of adversarial-library finds."""
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        images = call(victim, batch.x.clone(), batch.y, **keys).detach()
+    return lengths(victim, batch, images.clamp(0, 1), norm)
+
+
+@pytest.fixture(scope="module")
+def library() -> Any:
+    """adversarial-library."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("adv_lib.attacks")
+
+
+def as_good(ours: Tensor, other: Tensor, share: float) -> None:
+    """The median is as low, and ``share`` of the samples are as near, up to what counts as equal."""
+    assert bool(ours.isfinite().all())
+    assert float(ours.median()) <= CLOSE * float(other.median())
+    assert float((ours <= CLOSE * other).float().mean()) >= share
+
+
+def test_ddn(library: Any, victim: Classifier, batch: Batch) -> None:
+    ours = found(DDN(), victim, batch, "l2")
+    as_good(ours, theirs(library.ddn, victim, batch, "l2", steps=100), 0.9)
+
+
+@pytest.mark.parametrize(("norm", "share"), [("linf", 0.9), ("l2", 0.9), ("l1", 0.5)])
+def test_fmn(library: Any, victim: Classifier, batch: Batch, norm: Norm, share: float) -> None:
+    """Under l1 both still wander after 100 steps, and each is nearer on some samples."""
+    ours = found(FMN(), victim, batch, norm)
+    as_good(ours, theirs(library.fmn, victim, batch, norm, norm=ORDERS[norm], steps=100), share)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_deepfool(library: Any, victim: Classifier, batch: Batch, norm: Norm) -> None:
+    ours = found(DeepFool(), victim, batch, norm)
+    as_good(ours, theirs(library.df, victim, batch, norm, norm=ORDERS[norm], steps=50), 0.9)
+
+
+def test_cw_with_as_many_steps(library: Any, victim: Classifier, batch: Batch) -> None:
+    part = batch[torch.arange(16)]
+    ours = found(CW(steps=60, binary_search_steps=5), victim, part, "l2")
+    keys = {"max_iterations": 60, "binary_search_steps": 5, "learning_rate": 0.05, "initial_const": 0.1}
+    as_good(ours, theirs(library.carlini_wagner_l2, victim, part, "l2", **keys), 0.9)
+
+
+def test_sigma_zero(library: Any, victim: Classifier, batch: Batch) -> None:
+    ours = found(SigmaZero(), victim, batch, "l0")
+    as_good(ours, theirs(library.sigma_zero, victim, batch, "l0", num_steps=100), 0.5)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_fab(library: Any, victim: Classifier, batch: Batch, norm: Norm) -> None:
+    part = batch[torch.arange(16)]
+    ours = found(FAB(steps=30), victim, part, norm)
+    as_good(ours, theirs(library.fab, victim, part, norm, norm=ORDERS[norm], n_iter=30), 0.7)
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.1), ("l2", 1.3)])
+def test_apgd(library: Any, victim: Classifier, batch: Batch, norm: Norm, eps: float) -> None:
+    """At an eps near the median distance, where strength shows."""
+    attack = APGD(loss="dlr")
+    images = attack(Victim(victim, batch), batch, Threat(norm, eps))
+    ours = lengths(victim, batch, images, norm) <= eps * (1 + 1e-5)
+    keys = {"norm": ORDERS[norm], "eps": eps, "n_iter": 100, "loss_function": "dlr"}
+    other = theirs(library.apgd, victim, batch, norm, **keys) <= eps * (1 + 1e-5)
+    assert int(ours.sum()) >= int(other.sum()) - 1
+    assert 5 < int(ours.sum()) < 43
