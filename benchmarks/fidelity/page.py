@@ -32,7 +32,8 @@ no success, for the reference either. Networks and images are those of the [publ
   far; with eps the robust accuracy in %. Lower is stronger.
 - **as good**: share of the samples where our image is at most 1 % farther than theirs (with eps: broken, or not
   broken by theirs either), in %.
-- **passes**: mean forwards + backwards per sample, as the harness counts them. **time**: our processor seconds over theirs.
+- **passes**: mean forwards + backwards per sample, as the harness counts them.
+- **time**: our processor seconds over theirs, the harness's own work included.
 - **ok**: our median at most 1 % above theirs, our robust accuracy at most 0.3 points above; otherwise **weaker**.
 """
 

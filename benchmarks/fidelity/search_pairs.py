@@ -87,5 +87,5 @@ PAIRS = [
     square_pair(RESNET, "linf", 2 / 255),
     square_pair(RESNET, "l2", 0.25),
     square_pair(RESNET, "l1", 6.0),
-    Pair("sparse_rs-5000", SparseRS(), sigma_zero, "adv-lib, sigma-zero", STD, "l0", 12),
+    Pair("sparse_rs-5000", SparseRS(), sigma_zero, "adv-lib", STD, "l0", 12),
 ]

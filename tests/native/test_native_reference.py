@@ -56,7 +56,7 @@ def found(attack: Any, victim: Classifier, batch: Batch, norm: Norm) -> Tensor:
     return lengths(victim, batch, attack(Victim(victim, batch), batch, Threat(norm)), norm)
 
 
-def theirs(call: Callable[..., Tensor], victim: Classifier, batch: Batch, norm: Norm, **keys: Any) -> Tensor:
+def theirs(call: Callable[..., Tensor], victim: Classifier, batch: Batch, norm: Norm, /, **keys: Any) -> Tensor:
     """What a function of adversarial-library finds."""
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")

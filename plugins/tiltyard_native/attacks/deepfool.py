@@ -70,9 +70,9 @@ def _step(scores: Tensor, image: Tensor, y: Tensor, classes: Tensor, norm: Norm)
     """The shortest step (N, C, H, W) to where, to first order, one of ``classes`` (N, M) scores as high as ``y``."""
     shortest, along = torch.full_like(scores[:, 0], torch.inf), torch.zeros_like(image)
     with torch.enable_grad():
-        gaps = scores.gather(1, y.unsqueeze(1)) - scores.gather(1, classes)
-    for column, gap in enumerate(gaps.unbind(1)):
-        (slope,) = torch.autograd.grad(gap.sum(), image, retain_graph=column + 1 < gaps.shape[1])
+        gaps = (scores.gather(1, y.unsqueeze(1)) - scores.gather(1, classes)).unbind(1)
+    for place, gap in enumerate(gaps, start=1):
+        (slope,) = torch.autograd.grad(gap, image, torch.ones_like(gap), retain_graph=place < len(gaps))
         slope = slope.nan_to_num(0, 0, 0)
         length = (gap.detach() / distance(slope, _DUAL[norm])).clamp_min(_LEAST)
         nearer = length < shortest

@@ -63,7 +63,7 @@ class FAB:
 
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """The nearest adversarial image found, or the clean one; with a finite eps one inside, or the clean one."""
-        found, searches = Nearest(batch, threat), list(self._searches(victim, batch, threat.norm))
+        found, searches = Nearest(batch, threat, victim.randomised), list(self._searches(victim, batch, threat.norm))
         for restart in range(self.restarts):
             for loss, planes, aimed in searches:
                 start = random_start(found, restart) if restart else batch.x

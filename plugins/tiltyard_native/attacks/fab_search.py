@@ -20,10 +20,13 @@ _LEAST = 1e-5
 
 
 class Nearest:
-    """The nearest adversarial image of each sample so far. A finite eps is near enough."""
+    """The nearest adversarial image of each sample so far. A finite eps is near enough.
 
-    def __init__(self, batch: Batch, threat: Threat) -> None:
-        self.batch, self.norm = batch, threat.norm
+    Of a randomised victim no sample is ever done with, since a lucky draw is no success.
+    """
+
+    def __init__(self, batch: Batch, threat: Threat, randomised: bool = False) -> None:
+        self.batch, self.norm, self.randomised = batch, threat.norm, randomised
         self.enough = threat.eps if threat.eps < torch.inf else 0.0
         self.image = batch.x.clone()
         self.length = torch.full_like(batch.y, torch.inf, dtype=batch.x.dtype)
@@ -31,7 +34,7 @@ class Nearest:
     def open(self, rows: Tensor | None = None) -> Tensor:
         """Of the positions given, or of all, those for which to look on."""
         rows = torch.arange(len(self.batch), device=self.length.device) if rows is None else rows
-        return rows[self.length[rows] > self.enough]
+        return rows[(self.length[rows] > self.enough) | self.randomised]
 
     def keep(self, rows: Tensor, image: Tensor, margin: Tensor) -> Tensor:
         """Take the images that won and are nearer than those before; returns which ones won (N,)."""
