@@ -26,7 +26,7 @@ def test_one_step_crosses_the_nearest_of_near_boundaries(
     image = DeepFool(overshoot=0.01)(seen, batch, Threat(norm))
     assert bool((batch.margin(victim.classifier(image)) < 0).all())
     ratio = distance(image - batch.x, norm) / DISTANCE[norm]
-    assert torch.allclose(ratio, torch.full_like(ratio, 1.01), atol=1e-3)
+    assert torch.allclose(ratio, torch.full_like(ratio, 1.01), atol=5e-3)
     assert seen.forwards.tolist() == [3] * 8  # one ranks the classes, one is to be linearised, one has crossed
     assert seen.backwards.tolist() == [classes - 1] * 8
 
@@ -75,4 +75,4 @@ def test_the_scale_of_scores_does_not_matter(linear: Callable[[int], Any], norm:
     victim.classifier.network[1].bias.mul_(scale)
     image = DeepFool()(Victim(victim.classifier, batch), batch, Threat(norm))
     ratio = distance(image - batch.x, norm) / DISTANCE[norm]
-    assert torch.allclose(ratio, torch.full_like(ratio, 1.02), atol=2e-3)
+    assert torch.allclose(ratio, torch.full_like(ratio, 1.02), atol=5e-3)

@@ -58,7 +58,7 @@ def test_scale_and_offset_of_scores_do_not_matter(
         assert bool((batch.margin(seen(image)) < 0).all())
         return distance(image - batch.x, norm)
 
-    assert torch.allclose(length(scale, shift), length(1.0, 0.0), rtol=0.02, atol=1e-4)
+    assert torch.allclose(length(scale, shift), length(1.0, 0.0), rtol=0.1, atol=1e-4)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])

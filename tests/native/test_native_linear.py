@@ -76,7 +76,7 @@ def test_ddn_comes_within_two_per_cent_of_the_optimum(
     victim = linear(classes)
     optimum = 0.8 if targeted else 0.25
     batch = victim.batch(size, "l2", optimum, targeted)
-    image = DDN(levels=0, loss=loss)(Victim(victim.classifier, batch), batch, Threat("l2"))
+    image = DDN(loss=loss)(Victim(victim.classifier, batch), batch, Threat("l2"))
     assert bool((batch.margin(victim.classifier(image)) < 0).all())
     ratio = distance(image - batch.x, "l2") / optimum
     assert 1 - 1e-4 <= float(ratio.min()) <= float(ratio.max()) <= 1.02
@@ -85,7 +85,7 @@ def test_ddn_comes_within_two_per_cent_of_the_optimum(
 def test_ddn_returns_images_of_256_grey_values(linear: Callable[[int], Any]) -> None:
     victim = linear(3)
     batch = victim.batch(16, "l2", 0.25, False)
-    image = DDN()(Victim(victim.classifier, batch), batch, Threat("l2"))
+    image = DDN(levels=256)(Victim(victim.classifier, batch), batch, Threat("l2"))
     assert torch.allclose((image * 255).round() / 255, image, atol=1e-7)
     assert bool((batch.margin(victim.classifier(image)) < 0).all())
 

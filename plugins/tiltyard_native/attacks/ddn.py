@@ -24,10 +24,11 @@ class DDN:
 
     Rony et al. 2019, "Decoupling Direction and Norm", CVPR, arXiv 1811.09600. Each step turns the perturbation
     along the gradient and sets its length: shorter by the factor 1 - ``gamma`` where the image was adversarial,
-    longer by 1 + ``gamma`` where it was not. Images are rounded to ``levels`` grey values inside the loop, as
-    8-bit files are; ``levels = 0`` leaves them unrounded. The paper descends cross-entropy; ``loss = "ce"`` goes
-    the same way, free of the factor that vanishes where the softmax saturates, and ``loss = "margin"`` looks at
-    the strongest other class alone. ``eot`` gradients are averaged in each step, for randomised victims.
+    longer by 1 + ``gamma`` where it was not. ``levels = 256`` rounds images to as many grey values inside the loop, as
+    the paper does and 8-bit files are; on masked networks that costs strength. The paper descends cross-entropy;
+    ``loss = "ce"`` goes the same way, free of the factor that vanishes where the softmax saturates, and
+    ``loss = "margin"`` looks at the strongest other class alone. ``eot`` gradients are averaged in each step, for
+    randomised victims.
     """
 
     norms: ClassVar[frozenset[Norm]] = frozenset({"l2"})
@@ -38,7 +39,7 @@ class DDN:
     steps: PositiveInt = 100
     gamma: float = 0.05
     init_eps: Radius = 1.0
-    levels: NonNegativeInt = 256
+    levels: NonNegativeInt = 0
     loss: Literal["ce", "margin"] = "ce"
     eot: PositiveInt = 1
 
@@ -56,7 +57,7 @@ class DDN:
 
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """The nearest adversarial image met, or the clean one; ``threat.eps`` is not looked at."""
-        loss = margin_loss if self.loss == "margin" else _soft_margin
+        loss = margin_loss if self.loss == "margin" else soft_margin
         best, image = batch.x.clone(), batch.x
         farthest = distance(torch.maximum(batch.x, 1 - batch.x), "l2")
         shortest, length = farthest.clone(), torch.full_like(farthest, self.init_eps)
@@ -77,7 +78,7 @@ class DDN:
         return (image * (self.levels - 1)).round() / (self.levels - 1) if self.levels else image
 
 
-def _soft_margin(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
+def soft_margin(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
     """The margin with a soft maximum over the other classes: cross-entropy's gradient but for its length.
 
     Cross-entropy is softplus(-m) of this m, whose slope is 0 in float32 once the softmax is saturated.

@@ -14,7 +14,7 @@ from tiltyard import Batch, Norm, Radius, Threat, Victim, distance
 from .descent import rivals
 
 _TINY = 1e-30
-_LEAST = 1e-5  # pixels: so that a tie is crossed too
+_BEYOND = 1e-4  # pixels: what the authors' code adds, without which the last steps grow ever shorter
 _DUAL: dict[Norm, Norm] = {"linf": "l1", "l2": "l2"}
 
 
@@ -74,7 +74,7 @@ def _step(scores: Tensor, image: Tensor, y: Tensor, classes: Tensor, norm: Norm)
     for place, gap in enumerate(gaps, start=1):
         (slope,) = torch.autograd.grad(gap, image, torch.ones_like(gap), retain_graph=place < len(gaps))
         slope = slope.nan_to_num(0, 0, 0)
-        length = (gap.detach() / distance(slope, _DUAL[norm])).clamp_min(_LEAST)
+        length = gap.detach() / distance(slope, _DUAL[norm]) + _BEYOND
         nearer = length < shortest
         shortest = torch.where(nearer, length, shortest)
         along = torch.where(nearer.view(-1, 1, 1, 1), slope, along)
