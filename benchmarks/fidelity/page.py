@@ -21,8 +21,8 @@ Native attacks beside reference implementations and published figures, on publis
 python benchmarks/fidelity/compare.py --data DIR --samples 500 --write docs/fidelity.md
 ```
 
-(`--only 'ddn*'` runs some pairs and leaves the other rows as they are; the references are adversarial-library,
-foolbox and pyautoattack, none of which is installed with tiltyard.) `DIR` holds the test images and the networks.
+(`--only 'ddn*'` runs some pairs and leaves the other rows as they are; the references, adversarial-library, foolbox and
+pyautoattack, come with the extra `reference`.) `DIR` holds the test images and the networks.
 
 Both attacks run in the harness on the same test images, all of which the network gets right, spread evenly over the
 test set. Both are judged by the harness: an image outside box or ball, or one that the network still gets right, is
@@ -35,6 +35,8 @@ no success, for the reference either. Networks and images are those of the [publ
 - **passes**: mean forwards + backwards per sample, as the harness counts them.
 - **time**: our processor seconds over theirs, the harness's own work included.
 - **ok**: our median at most 1 % above theirs, our robust accuracy at most 0.3 points above; otherwise **weaker**.
+
+A number after an attack's name is its steps. FMN of 100 steps stands beside the medians of FAB, another minimal-norm attack.
 """
 
 

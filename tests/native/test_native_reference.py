@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -127,3 +128,37 @@ def test_apgd(library: Any, victim: Classifier, batch: Batch, norm: Norm, eps: f
     other = theirs(library.apgd, victim, batch, norm, **keys) <= eps * (1 + 1e-5)
     assert int(ours.sum()) >= int(other.sum()) - 1
     assert 5 < int(ours.sum()) < 43
+
+
+def fidelity() -> Any:
+    """The module that writes docs/fidelity.md."""
+    path = Path(__file__).parents[2] / "benchmarks" / "fidelity" / "page.py"
+    spec = importlib.util.spec_from_file_location("fidelity_page", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_shows_the_rows_that_are_stored() -> None:
+    """If this fails: run benchmarks/fidelity/compare.py --write docs/fidelity.md, which its --only makes short."""
+    page = fidelity()
+    stored = pd.read_csv(page.FILE, dtype=str, keep_default_na=False)
+    assert (Path(__file__).parents[2] / "docs" / "fidelity.md").read_text() == page.page(stored)
+
+
+def test_new_rows_take_the_place_of_old_ones_and_unknown_pairs_leave(tmp_path: Path) -> None:
+    page = fidelity()
+    page.FILE = tmp_path / "fidelity.csv"
+
+    def row(pair: str, ours: float) -> dict[str, object]:
+        return {"pair": pair, "library": "l", "victim": "v", "norm": "l2", "eps": "", "n": 3, "ours": ours}
+
+    order = [(pair, "l", "v", "l2", "") for pair in ("a", "b", "c")]
+    page.merged([row("c", 1.0), row("a", 2.0)], order)
+    page.merged([row("b", 3.0), row("a", 4.0)], order)
+    table = page.merged([], order[1:])
+    assert table["pair"].tolist() == ["b", "c"]
+    assert table["ours"].tolist() == ["3", "1"]
+    assert pd.read_csv(page.FILE)["pair"].tolist() == ["b", "c"]
