@@ -36,7 +36,8 @@ no success, for the reference either. Networks and images are those of the [publ
 - **time**: our processor seconds over theirs, the harness's own work included.
 - **ok**: our median at most 1 % above theirs, our robust accuracy at most 0.3 points above; otherwise **weaker**.
 
-A number after an attack's name is its steps. FMN of 100 steps stands beside the medians of FAB, another minimal-norm attack.
+A number after an attack's name is its steps. FMN of 100 steps stands beside the medians of FAB, another
+minimal-norm attack.
 """
 
 

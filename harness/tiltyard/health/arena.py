@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from ..contracts import Batch, Category, Classifier, Norm
+from ..victim import outputs
 
 SAMPLES = 8
 SHAPE = (1, 6, 6)
@@ -134,7 +135,11 @@ def arena(norm: Norm, classes: int = 4, images: Images = "grey") -> Arena:
 
 
 def rough(norm: Norm) -> Arena:
-    """The same images before a victim whose slopes turn within the ball: where a search ends depends on its start."""
+    """The same images before a victim whose slopes turn within the ball: where a search ends depends on its start.
+
+    It is a float64 network: how a matrix product of float32 rounds depends on the number of its rows and on the
+    machine, and a search before such slopes would make another image of that.
+    """
     own = arena(norm)
     generator = torch.Generator().manual_seed(1)
     first, second = skip_init(nn.Linear, _PIXELS, 24), skip_init(nn.Linear, 24, 4)
@@ -143,8 +148,8 @@ def rough(norm: Norm) -> Arena:
             layer.weight.copy_(scale * torch.randn(layer.weight.shape, generator=generator))
             layer.bias.zero_()
     network = nn.Sequential(nn.Flatten(), first, Wave(), second)
-    classifier = Classifier(network, Category(4)).eval().requires_grad_(False)
-    return replace(own, classifier=classifier, y=classifier(own.x).argmax(1))
+    classifier = Classifier(network, Category(4)).eval().requires_grad_(False).double()
+    return replace(own, classifier=classifier, y=outputs(classifier, own.x).scores.argmax(1))
 
 
 def bystanders(norm: Norm, kind: Kind) -> Arena:

@@ -8,7 +8,7 @@ from ..spec import Component
 from ..spec.plan import digest
 from .check import SECONDS, check
 
-CHECKS = 1
+CHECKS = 2
 """Raised whenever the properties change: attacks are then checked anew."""
 
 
