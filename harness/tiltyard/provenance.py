@@ -19,12 +19,6 @@ LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "adversarial-robustness-
 
 def provenance(plan: Plan, device: str, data: Mapping[str, str]) -> dict[str, Any]:
     """Versions, device, plugins, data digests and the configuration of a run."""
-    components = {
-        part.identity["use"]: plain(part.identity)
-        for cell in plan.cells
-        for part in (cell.victim.dataset, cell.victim.model, cell.victim.labels, cell.victim.defence, cell.attack)
-        if part is not None
-    }
     return {
         "tiltyard": __version__,
         "python": platform.python_version(),
@@ -36,9 +30,18 @@ def provenance(plan: Plan, device: str, data: Mapping[str, str]) -> dict[str, An
         "file": str(plan.path),
         "plan": plan_digest(plan),
         "data_sha256": dict(data),
-        "components": components,
+        "components": _components(plan),
         "config": plain(plan.config),
     }
+
+
+def _components(plan: Plan) -> dict[str, dict[str, Any]]:
+    """The identity of every component, by axis and label."""
+    found: dict[str, dict[str, Any]] = {}
+    for cell in plan.cells:
+        for axis, part in cell.parts.items():
+            found.setdefault(axis, {})[part.label] = plain(part.identity)
+    return found
 
 
 def plan_digest(plan: Plan) -> str:

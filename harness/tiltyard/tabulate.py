@@ -50,15 +50,8 @@ def _health(plan: Plan, store: Store, cell: Cell) -> str | None:
 def identity(plan: Plan, cell: Cell) -> dict[str, Any]:
     """The columns that tell what a cell is."""
     victim, threat = cell.victim, cell.threat
-    parts = {
-        "dataset": victim.dataset,
-        "model": victim.model,
-        "labels": victim.labels,
-        "defence": victim.defence,
-        "attack": cell.attack,
-    }
-    labels = {axis: part.label for axis, part in parts.items() if part}
-    plugins = {f"{axis}_plugin": part.provenance for axis, part in parts.items() if part}
+    labels = {axis: part.label for axis, part in cell.parts.items()}
+    plugins = {f"{axis}_plugin": part.provenance for axis, part in cell.parts.items()}
     return {
         "benchmark": plan.name,
         **labels,

@@ -36,11 +36,12 @@ def test_eps_is_shown_as_it_was_meant(eps: float, text: str) -> None:
     assert eps_text(eps) == text
 
 
-RUN = ("run", "toy.toml", "--plugin", str(TOY), "--device", "cpu")
+WHOLE = ("run", "toy.toml", "--plugin", str(TOY), "--device", "cpu")
+RUN = (*WHOLE, "--set", "benchmark.doctor=false", "--set", "benchmark.masking=false")
 
 
 def test_a_run_is_quiet_in_a_pipe_and_its_tables_can_be_read(folder: Path) -> None:
-    done = _bench(*RUN, cwd=folder)
+    done = _bench(*WHOLE, cwd=folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     rows = load(folder / "results" / "toy").table
     table = _bench("table", "results/toy", cwd=folder)
@@ -50,7 +51,7 @@ def test_a_run_is_quiet_in_a_pipe_and_its_tables_can_be_read(folder: Path) -> No
     board = json.loads(_bench("board", "results/toy", "--json", cwd=folder).stdout)
     assert board["schema"] == "tiltyard.board/1"
     assert [row["rank"] for row in board["rows"]] == [1, 1]
-    again = _bench(*RUN, "--json", cwd=folder)
+    again = _bench(*WHOLE, "--json", cwd=folder)
     assert json.loads(again.stdout)["cells"] == {"done": 2}
 
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,10 +22,16 @@ from tiltyard.health import PROPERTIES, UNCHECKED, Health, check, health_id, sou
 from tiltyard.health.arena import SAMPLES, arena, bystanders
 from tiltyard.plugins import Plugins
 from tiltyard.results import read_json
+from tiltyard.spec import Plan
 
 Loss = Callable[[Victim, Batch, Tensor], Tensor]
 REPOSITORY = Path(__file__).parents[2]
 NATIVE = Plugins().load("native").factories["attacks"]
+
+
+@pytest.fixture
+def planned(planned: Callable[..., Plan]) -> Callable[..., Plan]:
+    return partial(planned, checked=True)
 
 
 def _margin(victim: Victim, batch: Batch, x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -28,6 +29,7 @@ from tiltyard import Batch, Threat, Victim
 from tiltyard.events import CellFinished, VictimProbed
 from tiltyard.masking.trials import Trial, compare
 from tiltyard.results import Results
+from tiltyard.spec import Plan
 
 PGD = {"use": "native.pgd", "steps": 20}
 REFERENCE = ({"use": "native.fgsm", "loss": "ce"}, {"use": "native.bim", "loss": "ce"})
@@ -43,6 +45,11 @@ def data() -> Digits:
 @pytest.fixture(scope="module")
 def honest(data: Digits) -> nn.Module:
     return fitted(data, 0).network
+
+
+@pytest.fixture
+def planned(planned: Callable[..., Plan]) -> Callable[..., Plan]:
+    return partial(planned, checked=True)
 
 
 def report(data: Digits, network: nn.Module, norm: str = "linf", attacks=(PGD,)) -> Results:

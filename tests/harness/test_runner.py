@@ -28,7 +28,7 @@ def test_the_tables_have_the_documented_columns_and_types(planned, run) -> None:
     assert (done["clean_accuracy"] == 1).all()
     assert (done["robust_accuracy"] + done["success_rate"]).tolist() == [1, 1]
     assert (done["robust_low"] <= done["robust_accuracy"]).all()
-    assert results.provenance["components"]["toy.descent"]["parameters"] == {"steps": 5}
+    assert results.provenance["components"]["attack"]["toy.descent"]["parameters"] == {"steps": 5}
     csv = pd.read_csv(results.folder / "results.csv")
     assert csv["robust_accuracy"].tolist() == pytest.approx(results.table["robust_accuracy"].tolist(), nan_ok=True)
 

@@ -90,18 +90,10 @@ def parts_of(plan: Plan) -> dict[str, dict[str, Part]]:
     """The components of a plan by axis and label."""
     found: dict[str, dict[str, Part]] = {}
     for cell in plan.cells:
-        for axis, component in components(cell.victim.dataset, cell.victim.model, cell.victim.labels).items():
+        for axis, component in cell.victim.parts.items():
             found.setdefault(axis, {})[component.label] = Part(identity=plain(component.identity))
-        if cell.victim.defence:
-            defence = cell.victim.defence
-            found.setdefault("defence", {})[defence.label] = Part(identity=plain(defence.identity))
         found.setdefault("attack", {})[cell.attack.label] = _attack(cell.attack)
     return found
-
-
-def components(dataset: Component, model: Component, labels: Component) -> dict[str, Component]:
-    """The components that every victim has, by axis."""
-    return {"dataset": dataset, "model": model, "labels": labels}
 
 
 def _attack(component: Component) -> Part:

@@ -18,7 +18,7 @@ from ..spec import DATA, Plan
 from ..victims import Victims
 from .archive import ALLOWED, sha256, write_archive
 from .manifest import Manifest, Member, parts_of
-from .replan import Watched, by_use, member, replan, wanted, with_answers
+from .replan import Watched, member, of_run, replan, wanted, with_answers
 from .rounding import rounded
 
 SUFFIX = ".tiltyard.zip"
@@ -71,7 +71,7 @@ def _planned(results: Results, data: Path | None, plugins: Iterable[Path]) -> tu
     cells = wanted(results.table, Store(folder))
     name = str(results.table["benchmark"].iloc[0])
     try:
-        plan, _ = replan(name, provenance["config"], cells, by_use(provenance), Plugins(plugins), watched)
+        plan, _ = replan(name, provenance["config"], cells, of_run(provenance), Plugins(plugins), watched)
     except ConfigError as error:
         raise UserError(f"{folder}: its configuration can not be planned here:\n{error}") from error
     if missing := cells.keys() - {cell.id for cell in with_answers(plan, Store(folder))}:

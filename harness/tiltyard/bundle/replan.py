@@ -102,12 +102,12 @@ def _stand_in(use: str, parts: list[Part]) -> Factory:
     return make_dataclass(f"Recorded_{use.replace('.', '_')}", fields, frozen=True, namespace=traits)
 
 
-def by_use(provenance: Mapping[str, Any]) -> Known:
+def of_run(provenance: Mapping[str, Any]) -> Known:
     """The recorded identities of ``provenance.json``."""
-    return lambda axis, component: provenance["components"].get(component.use)
+    return lambda axis, component: provenance["components"].get(axis, {}).get(component.label)
 
 
-def by_label(manifest: Manifest) -> Known:
+def of_bundle(manifest: Manifest) -> Known:
     """The recorded identities of a bundle."""
 
     def known(axis: str, component: Component) -> Mapping[str, Any] | None:

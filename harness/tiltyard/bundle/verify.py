@@ -24,7 +24,7 @@ from .claims import check_coverage, check_luck, check_records, compared, where
 from .judging import Judged, judge_clean, judge_images
 from .manifest import Manifest
 from .recomputed import check_tables
-from .replan import BundledFiles, RecordedPlugins, by_label, other_code, replan, wanted, with_answers
+from .replan import BundledFiles, RecordedPlugins, of_bundle, other_code, replan, wanted, with_answers
 from .report import Report
 
 RECORD_BYTES = 1 << 12
@@ -64,7 +64,7 @@ def _planned(
     installed = RecordedPlugins(plugins, manifest.parts.get("attack", {}).values())
     files = BundledFiles((data or DATA, Path()), manifest.files, folder)
     cells = wanted(load(folder).table, Store(folder))
-    plan, others = replan(manifest.name, provenance["config"], cells, by_label(manifest), installed, files)
+    plan, others = replan(manifest.name, provenance["config"], cells, of_bundle(manifest), installed, files)
     for difference in other_code(manifest, installed):
         report.note(f"made with other code: {difference}")
     if manifest.tiltyard != __version__:

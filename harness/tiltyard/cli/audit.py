@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from .commands import _plan, _planned, _print_json, bench
+from .commands import bench
+from .options import DEVICE, JSON, QUIET, RESULTS, planned, print_json, read_plan
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,13 +21,13 @@ WORDS = {True: "passed", False: "failed", None: "no verdict"}
 
 
 @bench.command(epilog="Exit codes: 0 fine; 1 an attack missed what was planted; 2 wrong usage or input.")
-@_planned
+@planned
 @click.option("--attack", metavar="PATTERN", help="Test these attacks alone: short for --only attack=PATTERN.")
 @click.option("--samples", type=click.IntRange(min=1), default=32, show_default=True, help="Planted images a victim.")
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), help="Where the networks are.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--json", "as_json", is_flag=True, help="Print the outcomes as JSON.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+@RESULTS
+@DEVICE
+@JSON
+@QUIET
 def audit(
     toml: Path,
     data: Path | None,
@@ -53,12 +54,12 @@ def audit(
     from .progress import reporter
     from .show import console
 
-    plan = _plan(toml, data, overrides, (*only, *([f"attack={attack}"] if attack else [])), plugin)
+    plan = read_plan(toml, data, overrides, (*only, *([f"attack={attack}"] if attack else [])), plugin)
     store = Store(results / plan.name)
     with store.locked(), reporter(plan, quiet=quiet, verbose=False) as report:
         found = list(audits(plan, Victims(plan, store, pick_device(device), report), samples))
     if as_json:
-        _print_json("audit", {"audits": [_json(one) for one in found]})
+        print_json("audit", {"audits": [_json(one) for one in found]})
     else:
         console().print(_table(found))
     return 1 if any(one.result.passed is False for one in found) else 0

@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from .commands import bench
+from .options import DATA, JSON, PATH, PLUGIN, print_json
 
 if TYPE_CHECKING:
     from tiltyard.bundle import Report
-
-PATH = click.Path(path_type=Path)
-PLUGIN = click.option("--plugin", type=PATH, multiple=True, help="Load one Python file as a plugin.")
-DATA = click.option("--data", type=PATH, envvar="TILTYARD_DATA", show_envvar=True, help="Data folder; data/ if absent.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 
 
 @bench.command()
@@ -38,7 +34,7 @@ def bundle(
     if as_json:
         content = {"file": str(path), "bytes": path.stat().st_size, "members": len(manifest.members)}
         content |= {"uint8": lost.model_dump() if lost else None}
-        click.echo(json.dumps({"schema": "tiltyard.bundle/1"} | content, indent=2))
+        print_json("bundle", content)
         return
     click.echo(f"{path}: {len(manifest.members)} members, {path.stat().st_size / 1e6:.1f} MB")
     if lost:
@@ -58,7 +54,7 @@ def verify(file: Path, data: Path | None, plugin: tuple[Path, ...], as_json: boo
 
     report = check(file, data, plugin)
     if as_json:
-        click.echo(json.dumps({"schema": "tiltyard.verify/1", "file": str(file)} | _summary(report), indent=2))
+        print_json("verify", {"file": str(file)} | _summary(report))
     else:
         _tell(file, report)
     return 0 if report.verified else 1

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import rich_click as click
 
 import tiltyard
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+from .options import DEVICE, JSON, PATH, PLUGIN, QUIET, RESULTS, WIDE, planned, print_json, read_plan
 
 EPILOG = (
     "Exit codes: 0 fine; 1 some cell failed; 2 wrong usage, configuration or input; "
@@ -27,30 +24,12 @@ def bench() -> None:
     """Train image classifiers, attack them, verify every adversarial image, and tabulate what held."""
 
 
-def _planned(command: CommandT) -> CommandT:
-    """Options of the commands that read a benchmark file."""
-    path = click.Path(path_type=Path)
-    for option in (
-        click.option("--plugin", "plugin", type=path, multiple=True, help="Load one Python file as a plugin."),
-        click.option("--only", multiple=True, metavar="AXIS=PATTERN", help="Keep matching cells: 'attack=native.*'."),
-        click.option(
-            "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key: training.epochs=2."
-        ),
-        click.option(
-            "--data", type=path, envvar="TILTYARD_DATA", show_envvar=True, help="Data folder; data/ if absent."
-        ),
-        click.argument("toml", type=path),
-    ):
-        command = option(command)
-    return command
-
-
 @bench.command()
-@_planned
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), help="Where results go.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+@planned
+@RESULTS
+@DEVICE
+@JSON
+@QUIET
 @click.option("--verbose", "-v", is_flag=True, help="One line per event, also where stderr is no terminal.")
 def run(
     toml: Path,
@@ -72,13 +51,13 @@ def run(
     from .progress import reporter
     from .show import console
 
-    plan = _plan(toml, data, overrides, only, plugin)
+    plan = read_plan(toml, data, overrides, only, plugin)
     store = Store(results / plan.name)
     with store.locked(), reporter(plan, quiet=quiet, verbose=verbose) as report:
         fine = Run(plan, store, pick_device(device), report)()
     if as_json:
         table = load(store.folder).table
-        _print_json("run", {"results": str(store.folder), "cells": table["status"].value_counts().to_dict()})
+        print_json("run", {"results": str(store.folder), "cells": table["status"].value_counts().to_dict()})
     elif sys.stdout.isatty():
         console().print(*board_tables(load(store.folder)), sep="\n")
         console().print(f"Tables and records: {store.folder}")
@@ -88,8 +67,8 @@ def run(
 
 
 @bench.command()
-@_planned
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@planned
+@JSON
 def plan(
     toml: Path,
     data: Path | None,
@@ -101,17 +80,17 @@ def plan(
     """Show cells, skips with their reasons, victims to be trained and passes to be spent; train nothing."""
     from .show import console, plan_json, plan_tables
 
-    made = _plan(toml, data, overrides, only, plugin)
+    made = read_plan(toml, data, overrides, only, plugin)
     if as_json:
-        _print_json("plan", plan_json(made))
+        print_json("plan", plan_json(made))
     else:
         console().print(*plan_tables(made), sep="\n")
 
 
 @bench.command("list")
 @click.argument("kind", required=False)
-@click.option("--plugin", type=click.Path(path_type=Path), multiple=True, help="Load one Python file as a plugin.")
-@click.option("--json", "as_json", is_flag=True, help="Print the components as JSON.")
+@PLUGIN
+@JSON
 def list_components(kind: str | None, plugin: tuple[Path, ...], as_json: bool) -> None:
     """List installed components: datasets, models, label_schemes, defences or attacks."""
     from tiltyard.plugins import KINDS, Plugins
@@ -125,19 +104,16 @@ def list_components(kind: str | None, plugin: tuple[Path, ...], as_json: bool) -
     for message in broken:
         click.echo(f"bench: {message}", err=True)
     if as_json:
-        _print_json("list", {"components": rows, "broken": broken})
+        print_json("list", {"components": rows, "broken": broken})
     else:
         console().print(component_table(rows))
 
 
-WIDE = click.option("--wide", is_flag=True, help="Show everything, however wide the terminal.")
-
-
 @bench.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @click.argument("name", required=False)
 @WIDE
-@click.option("--json", "as_json", is_flag=True, help="Print the table's rows as JSON.")
+@JSON
 def table(folder: Path, name: str | None, wide: bool, as_json: bool) -> None:
     """Show clean and robust accuracy by label scheme, defence and attack, or the table NAME of the folder.
 
@@ -153,7 +129,7 @@ def table(folder: Path, name: str | None, wide: bool, as_json: bool) -> None:
     results = load(folder)
     rows = results.csv(name) if name else results.table
     if as_json:
-        _print_json("table", {"rows": json.loads(rows.to_json(orient="records"))})
+        print_json("table", {"rows": json.loads(rows.to_json(orient="records"))})
     else:
         console().print(*(whole_table(name, rows, wide) if name else accuracy_tables(rows, wide)), sep="\n")
         if not name and (folder / "detection.csv").exists():
@@ -162,9 +138,9 @@ def table(folder: Path, name: str | None, wide: bool, as_json: bool) -> None:
 
 
 @bench.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @WIDE
-@click.option("--json", "as_json", is_flag=True, help="Print leaderboard.csv's rows as JSON.")
+@JSON
 def board(folder: Path, wide: bool, as_json: bool) -> None:
     """Show the leaderboard: every entry by its worst case over attacks, sample by sample."""
     from tiltyard.results import load
@@ -175,13 +151,13 @@ def board(folder: Path, wide: bool, as_json: bool) -> None:
     results = load(folder)
     if as_json:
         rows = json.loads(results.leaderboard.to_json(orient="records"))
-        _print_json("board", {"rows": rows, "not_listed": not_listed(results)})
+        print_json("board", {"rows": rows, "not_listed": not_listed(results)})
     else:
         console().print(*board_tables(results, wide), sep="\n")
 
 
 @bench.command()
-@click.option("--plugin", type=click.Path(path_type=Path), multiple=True, help="Load one Python file as a plugin.")
+@PLUGIN
 def schema(plugin: tuple[Path, ...]) -> None:
     """Print a JSON Schema of benchmark files with the keys of all installed components."""
     from tiltyard.plugins import Plugins
@@ -196,23 +172,6 @@ def version() -> None:
     click.echo(tiltyard.__version__)
 
 
-def _plan(
-    toml: Path, data: Path | None, overrides: tuple[str, ...], only: tuple[str, ...], plugin: tuple[Path, ...]
-) -> Any:
-    from tiltyard.plugins import Plugins
-    from tiltyard.problems import UserError
-    from tiltyard.spec import plan as make
-
-    if data is not None and not data.is_dir():
-        source = "--data" if "--data" in sys.argv or "TILTYARD_DATA" not in os.environ else "$TILTYARD_DATA"
-        raise UserError(f"{source} {data}: no such folder")
-    return make(toml, Plugins(plugin), data, overrides, only)
-
-
 def again() -> str:
     """The command that was given, for the shell."""
     return shlex.join(["bench", *sys.argv[1:]])
-
-
-def _print_json(command: str, content: dict[str, Any]) -> None:
-    click.echo(json.dumps({"schema": f"tiltyard.{command}/1"} | content, indent=2))

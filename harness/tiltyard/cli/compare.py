@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from .commands import bench
+from .options import JSON, PATH, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,15 +21,14 @@ FAILS = {"worse": ("worse", "lost"), "different": ("worse", "lost", "better", "g
 """The verdicts that each kind of gate does not let pass."""
 SHOWN = 10
 """Rows of one folder alone that are named without --all."""
-FOLDER = click.Path(path_type=Path)
 
 
 @bench.command(epilog="Exit codes: 0 fine; 1 the gate of --fail-if is shut; 2 wrong usage or input.")
-@click.argument("a", type=FOLDER)
-@click.argument("b", type=FOLDER)
+@click.argument("a", type=PATH)
+@click.argument("b", type=PATH)
 @click.option("--fail-if", type=click.Choice(list(FAILS)), help="Exit with 1 if B is worse than A, or different.")
 @click.option("--all", "everything", is_flag=True, help="Show equal rows, and every row of one folder alone.")
-@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+@JSON
 def compare(a: Path, b: Path, fail_if: str | None, everything: bool, as_json: bool) -> int:
     """Compare the results folder B with A on the samples they share: paired exact tests, corrected over all rows."""
     from tiltyard.leaderboard import versus
@@ -42,7 +42,7 @@ def compare(a: Path, b: Path, fail_if: str | None, everything: bool, as_json: bo
         rows = json.loads(found.rows.to_json(orient="records"))
         content = {"a": str(a), "b": str(b), "counts": found.counts, "rows": rows}
         content |= {"only_a": found.only_a, "only_b": found.only_b, "failed": shut}
-        click.echo(json.dumps({"schema": "tiltyard.compare/1"} | content, indent=2))
+        print_json("compare", content)
     else:
         console().print(*_shown(found, everything), sep="\n")
     return int(shut)

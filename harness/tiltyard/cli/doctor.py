@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from .commands import bench
+from .options import DATA, JSON, PLUGIN, RESULTS, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,18 +21,17 @@ if TYPE_CHECKING:
 
 SECONDS = 8.0
 """What the checks of one attack under one norm may take here, where all attacks are waiting."""
-PATH = click.Path(path_type=Path)
 Checked = tuple[str, "Health"]
 
 
 @bench.command(epilog="Exit codes: 0 fine; 1 an attack has a fault that it does not declare; 2 wrong usage or input.")
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
-@click.option("--plugin", type=PATH, multiple=True, help="Load one Python file as a plugin.")
-@click.option("--data", type=PATH, envvar="TILTYARD_DATA", show_envvar=True, help="Data folder; data/ if absent.")
-@click.option("--results", type=PATH, default=Path("results"), help="Where results would go.")
+@PLUGIN
+@DATA
+@RESULTS
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=SECONDS, show_default=True,
               help="Time for one attack under one norm.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@JSON
 def doctor(
     patterns: tuple[str, ...],
     plugin: tuple[Path, ...],
@@ -60,7 +59,7 @@ def doctor(
     if as_json:
         attacks = [{"attack": name, "undeclared": _undeclared(health)} | health.plain() for name, health in checked]
         content = {"machine": facts, "attacks": attacks, "failed": failed}
-        click.echo(json.dumps({"schema": "tiltyard.doctor/1"} | content, indent=2))
+        print_json("doctor", content)
     else:
         console().print(*_health_tables(checked), sep="\n")
     return int(failed)

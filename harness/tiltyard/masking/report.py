@@ -56,15 +56,9 @@ class Report:
         """The rows of ``results.MASKING``."""
         for one in self.judged:
             victim = one.victim
-            parts = {
-                "dataset": victim.dataset,
-                "model": victim.model,
-                "labels": victim.labels,
-                "defence": victim.defence,
-            }
             yield {
                 "benchmark": self.plan.name,
-                **{axis: part.label for axis, part in parts.items() if part},
+                **{axis: part.label for axis, part in victim.parts.items()},
                 "seed": victim.seed,
                 "norm": one.norm,
                 "eps": one.eps,

@@ -84,6 +84,12 @@ class Victim:
     def __hash__(self) -> int:
         return hash(self.id)
 
+    @property
+    def parts(self) -> dict[str, Component]:
+        """The components by axis."""
+        parts = {"dataset": self.dataset, "model": self.model, "labels": self.labels}
+        return parts | ({"defence": self.defence} if self.defence else {})
+
     @cached_property
     def fit_identity(self) -> dict[str, Any]:
         """What identifies a fit of its network, whatever the defence makes of it."""
@@ -143,6 +149,11 @@ class Cell:
                 "sources": [source.id for source in self.sources],
             }
         )
+
+    @property
+    def parts(self) -> dict[str, Component]:
+        """The components by axis."""
+        return {**self.victim.parts, "attack": self.attack}
 
     @property
     def transfers(self) -> bool:
