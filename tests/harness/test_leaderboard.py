@@ -253,7 +253,13 @@ def test_an_empty_plan_has_empty_tables() -> None:
 
 
 def _shown(folder: Path, cells: list[CellRecords], *words: str) -> str:
-    Store(folder).write_tables(comparisons(cells) | {"results": frame(RESULTS, [])}, {})
+    known = {column.name for column in RESULTS}
+    rows = [
+        {key: value for key, value in cell.identity.items() if key in known}
+        | {"eps": 0.1, "status": "failed" if cell.records is None else "done"}
+        for cell in cells
+    ]
+    Store(folder).write_tables(comparisons(cells) | {"results": frame(RESULTS, rows)}, {})
     done = CliRunner().invoke(bench, [words[0], str(folder), *words[1:]], standalone_mode=False)
     assert done.exception is None, done.exception
     return done.output
@@ -269,6 +275,7 @@ def test_the_board_draws_ties_marks_and_gaps_and_fits_a_terminal(tmp_path: Path)
         _cell("native.fgsm", _records(strong), defence="none"),
         _cell("native.bim", None, defence="none"),
         _cell("native.noise", _records(weak), defence="smoothing", health="fails: follows the margin"),
+        _cell("native.pgd", None, defence="jpeg"),
     ]
     text = _shown(tmp_path, cells, "board")
     lines = [line.split() for line in text.splitlines()]
@@ -279,7 +286,8 @@ def test_the_board_draws_ties_marks_and_gaps_and_fits_a_terminal(tmp_path: Path)
     assert ("f" in squeezing, "i" in none, "u" in distillation) == (True, True, True)
     assert "+16.7" in squeezing, "oblivious 100 %, adaptive 83.3 %"
     assert all(f"{mark}  {word}" in text for mark, word in (("f", "flagged"), ("i", "incomplete"), ("u", "unhealthy")))
-    assert "d · linf 0.1 · m · l · smoothing" in text.split("Not listed")[1]
+    unlisted = text.split("Not listed")[1]
+    assert all(f"d · linf 0.1 · m · l · {defence}" in unlisted for defence in ("smoothing", "jpeg"))
     assert max(len(line.rstrip()) for line in text.splitlines()[:10]) <= 100
 
 

@@ -48,9 +48,9 @@ def ball_tables(board: pd.DataFrame, wide: bool = False) -> Iterator[Table | str
 def not_listed(results: Results) -> list[str]:
     """The entries, in words, that were attacked and are missing from the leaderboard."""
     keys = ["dataset", "norm", "eps", *ENTRY]
+    attacked = results.table[results.table["status"].isin(["done", "failed"])]
     tried, listed = (
-        [tuple(row.values()) for row in table[keys].to_dict("records")]
-        for table in (results.csv("attacks"), results.leaderboard)
+        [tuple(row.values()) for row in table[keys].to_dict("records")] for table in (attacked, results.leaderboard)
     )
     rows = [row for row in dict.fromkeys(tried) if row not in listed]
     return [" · ".join((row[0], f"{row[1]} {eps_text(row[2])}", *row[3:])) for row in rows]
