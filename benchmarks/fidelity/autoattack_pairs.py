@@ -73,7 +73,18 @@ _SEARCHES: tuple[tuple[str, Attack, str], ...] = (
     ("multi_targeted vs apgd-t", MultiTargeted(), "t"),
 )
 
+CERTIFIED: tuple[tuple[str, str, float, float], ...] = (
+    ("mnist_wong_0.1", "Wong & Kolter", 0.1, 100 * 94.2 / 98.2),
+    ("cifar10_oval_base", "OVAL", 2 / 255, 100 * 45.46 / 61.2),
+)
+"""Network, certificate, eps of linf, and the share in % of the images it gets right that provably hold."""
+
 PAIRS = [
+    *(
+        Pair(name, attack, share, library, victim, "linf", eps, certified=True)
+        for victim, library, eps, share in CERTIFIED
+        for name, attack in (("apgd-t", APGDTargeted()), ("multi_targeted", MultiTargeted()), ("standard", Standard()))
+    ),
     *(
         Pair(name, ours, auto_pgd(norm, eps, loss), "pyautoattack", victim, norm, eps)
         for name, ours, loss in _SEARCHES

@@ -118,7 +118,9 @@ def as_good(pair: Pair, ours: Found, theirs: Found) -> Tensor:
 
 
 def verdict(pair: Pair, ours: float, theirs: float) -> str:
-    """Whether ours is at least as strong, up to what counts as equal."""
+    """Whether ours is at least as strong, up to what counts as equal, and does not break what is proven to hold."""
+    if pair.certified:
+        return "holds" if ours >= theirs else "broken"
     return "ok" if ours <= (theirs * CLOSE if pair.eps is None else theirs + POINTS) else "weaker"
 
 

@@ -19,7 +19,8 @@ class Pair:
 
     ``eps = None`` compares distances, the attacks being minimal-norm ones; a number compares robust accuracies in
     that ball. A published figure is a median distance, or a robust accuracy in percent, and ``library`` then says
-    where it stands. ``reference`` imports its library when it is called.
+    where it stands; one that is ``certified`` is proven, so that no attack may go below it. ``reference`` imports its
+    library when it is called.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Pair:
     victim: str
     norm: Norm
     eps: float | None = None
+    certified: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, str, str]:
