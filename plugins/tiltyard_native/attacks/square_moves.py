@@ -79,7 +79,10 @@ def moved(batch: Batch, image: Tensor, threat: Threat, share: float, draw: int) 
     lying = (numbers[:, 4] < 0.5).view(-1, 1, 1, 1)
     fresh = _signs(numbers[:, 5:])[..., None, None] * torch.where(lying, *_bumps(tall, wide, image, threat))
     fresh = fresh + _unit(delta[into], power)
-    rest[into] = _unit(fresh, power) * (before - _mass(rest, power) + unused).clamp_min(0) ** (1 / power)
+    budget = (before - _mass(rest, power) + unused).clamp_min(0)
+    if threat.norm == "l1":  # overdrawn, as the authors do: the projection takes it from the small values everywhere
+        budget = channels * budget
+    rest[into] = _unit(fresh, power) * budget ** (1 / power)
     return _filled(rest, batch.x, threat)
 
 
