@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crooked import Digits, digits, fitted
+from torch import nn
 
 from tiltyard.events import Event
 from tiltyard.plugins import Plugins
@@ -40,6 +42,19 @@ use = "toy.descent"
 norm = "linf"
 eps = ["16/255", "32/255"]
 """
+
+
+@pytest.fixture(scope="session")
+def data() -> Digits:
+    """Small real images for networks that must be honest, or crooked in one way."""
+    pytest.importorskip("sklearn")
+    return digits()
+
+
+@pytest.fixture(scope="session")
+def honest(data: Digits) -> nn.Module:
+    """A network trained on them without any defence."""
+    return fitted(data, 0).network
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 from click.testing import CliRunner
-from crooked import Detached, Digits, Quantised, Scaled, digits, fitted
+from crooked import Detached, Digits, Quantised, Scaled
 from torch import nn
 
 import tiltyard
@@ -25,17 +25,6 @@ NAMES = {
 }
 ATTACKS = dict(zip(NAMES, (c.object for c in components("attack", list(NAMES.values()), Plugins())), strict=True))
 RADII = {"linf": 0.1, "l2": 1.0, "l1": 4.0}
-
-
-@pytest.fixture(scope="module")
-def data() -> Digits:
-    pytest.importorskip("sklearn")
-    return digits()
-
-
-@pytest.fixture(scope="module")
-def honest(data: Digits) -> nn.Module:
-    return fitted(data, 0).network
 
 
 def audited(data: Digits, network: nn.Module, attack: str, norm: str = "linf", samples: int = 10):

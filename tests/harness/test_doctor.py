@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,10 +56,13 @@ def datasets():
 """
 
 
-def _doctor(folder: Path, *words: str, defects: str = "") -> subprocess.CompletedProcess[str]:
+def _doctor(folder: Path, *words: str, defects: str = "", threads: int = 1) -> subprocess.CompletedProcess[str]:
     (folder / "mine.py").write_text(MINE.replace("DEFECTS", defects))
     command = [sys.executable, "-c", "from tiltyard.cli import main; main()", "doctor", "--plugin", "mine.py", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=550, check=False)
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=550, check=False
+    )
 
 
 def test_a_fault_has_its_name_its_evidence_and_an_exit_code(tmp_path: Path) -> None:
@@ -84,6 +88,16 @@ def test_a_declared_defect_is_shown_as_known_and_is_no_surprise(tmp_path: Path) 
     assert strength["known"]
     assert [found["native.fgsm", norm]["badge"] for norm in ("linf", "l2", "l1")] == ["passed"] * 3
     assert torch.__version__.startswith(told["machine"]["versions"]["torch"])
+
+
+def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
+    def told(threads: int) -> list[tuple[str, str, str]]:
+        done = _doctor(tmp_path, "mine.*", "native.fgsm", "native.noise", "native.bim", "--json", threads=threads)
+        assert done.stderr == ""
+        return [(one["attack"], one["norm"], one["badge"]) for one in json.loads(done.stdout)["attacks"]]
+
+    assert len(told(1)) == 10
+    assert told(2) == told(1)
 
 
 def test_a_pattern_that_matches_nothing_is_told_with_the_choices(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from crooked import (
     Scaled,
     adversarially,
     coded,
-    digits,
     fitted,
     softmax_outputs,
 )
@@ -34,17 +33,6 @@ from tiltyard.spec import Plan
 PGD = {"use": "native.pgd", "steps": 20}
 REFERENCE = ({"use": "native.fgsm", "loss": "ce"}, {"use": "native.bim", "loss": "ce"})
 RADII = {"linf": [0.05, 0.1, 0.2], "l2": [0.3, 0.6, 1.2], "l1": [1.0, 2.0, 4.0]}
-
-
-@pytest.fixture(scope="module")
-def data() -> Digits:
-    pytest.importorskip("sklearn")
-    return digits()
-
-
-@pytest.fixture(scope="module")
-def honest(data: Digits) -> nn.Module:
-    return fitted(data, 0).network
 
 
 @pytest.fixture

@@ -1,10 +1,13 @@
-"""A linear victim with known optima, a trainer small enough to be exact, and digits to train on."""
+"""A linear victim with known optima, a published network, a trainer small enough to be exact, and digits for it."""
 
 from __future__ import annotations
 
+import gzip
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,6 +102,36 @@ def linear() -> Callable[[int], Linear]:
             layer.bias.copy_(-0.5 * 1.5 * weight.sum(1))
         classifier = Classifier(nn.Sequential(nn.Flatten(), layer), Category(classes))
         return Linear(classifier.eval().requires_grad_(False), weight)
+
+    return make
+
+
+Published = Callable[[slice, str], tuple[Classifier, Batch]]
+
+
+@pytest.fixture(scope="session")
+def published(shared_data: Path) -> Published:
+    """advertorch's LeNet-5 for MNIST, trained without defence, with those of a slice of the test images it gets right.
+
+    Called with the slice and the key of the batch.
+    """
+    spec = importlib.util.spec_from_file_location("architectures", shared_data / "checkpoints" / "architectures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    network = Classifier(module.load("mnist_advertorch_std"), Category(10)).eval().requires_grad_(False)
+
+    def read(name: str, header: int) -> np.ndarray:
+        return np.frombuffer(gzip.decompress((shared_data / "mnist" / name).read_bytes()), np.uint8, offset=header)
+
+    pixels = read("t10k-images-idx3-ubyte.gz", 16).reshape(-1, 1, 28, 28)
+    labels = read("t10k-labels-idx1-ubyte.gz", 8)
+
+    def make(part: slice, key: str) -> tuple[Classifier, Batch]:
+        x = torch.tensor(pixels[part], dtype=torch.float32) / 255
+        y = torch.tensor(labels[part], dtype=torch.int64)
+        return network, Batch(x, y, torch.arange(len(y)), key=key)[network(x).argmax(1) == y]
 
     return make
 

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
-import importlib.util
-from pathlib import Path
+from collections.abc import Callable
 
-import numpy as np
 import pytest
-import torch
 
-from tiltyard import Batch, Category, Classifier, Threat, Victim, distance
+from tiltyard import Batch, Classifier, Threat, Victim, distance
 from tiltyard_native.attacks import DDN, PGD
 
 
 @pytest.fixture(scope="module")
-def network(shared_data: Path) -> Classifier:
-    """advertorch's LeNet-5 for MNIST, trained without defence."""
-    path = shared_data / "checkpoints" / "architectures.py"
-    spec = importlib.util.spec_from_file_location("architectures", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Classifier(module.load("mnist_advertorch_std"), Category(10)).eval().requires_grad_(False)
+def network(published: Callable[[slice, str], tuple[Classifier, Batch]]) -> Classifier:
+    return published(slice(64), "published")[0]
 
 
 @pytest.fixture(scope="module")
-def batch(shared_data: Path, network: Classifier) -> Batch:
-    """The first 64 test images, less those it gets wrong."""
-    folder = shared_data / "mnist"
-    images = gzip.decompress((folder / "t10k-images-idx3-ubyte.gz").read_bytes())
-    pixels = np.frombuffer(images, np.uint8, offset=16)
-    labels = np.frombuffer(gzip.decompress((folder / "t10k-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
-    x = torch.tensor(pixels[: 64 * 784], dtype=torch.float32).view(64, 1, 28, 28) / 255
-    y = torch.tensor(labels[:64], dtype=torch.int64)
-    whole = Batch(x, y, torch.arange(64), key="published")
-    return whole[network(x).argmax(1) == y]
+def batch(published: Callable[[slice, str], tuple[Classifier, Batch]]) -> Batch:
+    """The first 64 test images, less those that the network gets wrong."""
+    return published(slice(64), "published")[1]
 
 
 def test_ddn_and_pgd_agree_with_published_distances(network: Classifier, batch: Batch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib.util
 import math
 import warnings
@@ -10,13 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 
-from tiltyard import Batch, Category, Classifier, Norm, Threat, Victim, distance
+from tiltyard import Batch, Classifier, Norm, Threat, Victim, distance
 from tiltyard_native.attacks import APGD, CW, DDN, FAB, FMN, DeepFool, SigmaZero
 
 CLOSE = 1.01  # what counts as equal: `benchmarks/fidelity` compares on more samples
@@ -24,27 +22,14 @@ ORDERS: dict[Norm, float] = {"linf": math.inf, "l2": 2, "l1": 1}
 
 
 @pytest.fixture(scope="module")
-def victim(shared_data: Path) -> Classifier:
-    """advertorch's LeNet-5 for MNIST, trained without defence."""
-    path = shared_data / "checkpoints" / "architectures.py"
-    spec = importlib.util.spec_from_file_location("architectures", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Classifier(module.load("mnist_advertorch_std"), Category(10)).eval().requires_grad_(False)
+def victim(published: Callable[[slice, str], tuple[Classifier, Batch]]) -> Classifier:
+    return published(slice(None, None, 200), "reference")[0]
 
 
 @pytest.fixture(scope="module")
-def batch(shared_data: Path, victim: Classifier) -> Batch:
-    """48 test images that it gets right."""
-    folder = shared_data / "mnist"
-    pixels = np.frombuffer(gzip.decompress((folder / "t10k-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
-    labels = np.frombuffer(gzip.decompress((folder / "t10k-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
-    x = torch.tensor(pixels.reshape(-1, 1, 28, 28)[::200]).float() / 255
-    y = torch.tensor(labels[::200]).long()
-    whole = Batch(x, y, torch.arange(50), key="reference")
-    return whole[victim(x).argmax(1) == y][torch.arange(48)]
+def batch(published: Callable[[slice, str], tuple[Classifier, Batch]]) -> Batch:
+    """48 test images that the victim gets right."""
+    return published(slice(None, None, 200), "reference")[1][torch.arange(48)]
 
 
 def lengths(victim: Classifier, batch: Batch, images: Tensor, norm: Norm) -> Tensor:

@@ -71,7 +71,7 @@ def unpack(path: Path, folder: Path, report: Report) -> Manifest:
             if mistake := _mistake(infos, path.stat().st_size):
                 raise UserError(f"{path}: {mistake}; nothing was unpacked")
             damaged = {info.filename for info in infos if not _extract(archive, info, folder / info.filename)}
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:  # what zipfile raises
         raise UserError(f"{path}: is no bundle that can be read: {error}") from error
     manifest = read_manifest(folder / NAME)
     _compare(manifest, {info.filename for info in infos} - {NAME}, damaged, folder, report)

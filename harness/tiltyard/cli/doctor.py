@@ -54,7 +54,7 @@ def doctor(
     facts = machine(plugins, data or Path("data"), results)
     if not as_json:
         console().print(_machine_table(facts))
-    checked = list(_checked(chosen, seconds))
+    checked = list(_checked(chosen, plugin, seconds))
     failed = any(_undeclared(health) for _, health in checked)
     if as_json:
         attacks = [{"attack": name, "undeclared": _undeclared(health)} | health.plain() for name, health in checked]
@@ -83,16 +83,16 @@ def _chosen(plugins: Plugins, patterns: Sequence[str]) -> list[Component]:
     return [attack for attack in made if not attack.unavailable]
 
 
-def _checked(attacks: Sequence[Component], seconds: float) -> Iterator[Checked]:
+def _checked(attacks: Sequence[Component], files: tuple[Path, ...], seconds: float) -> Iterator[Checked]:
     from rich.console import Console
 
-    from tiltyard.health import check
+    from tiltyard.health.many import check_many
 
-    todo: list[tuple[Component, Norm]] = [(attack, norm) for attack in attacks for norm in sorted(attack.object.norms)]
-    with Console(stderr=True).status("") as status:
-        for number, (attack, norm) in enumerate(todo, 1):
-            status.update(f"{number}/{len(todo)} {attack.use} · {norm}")
-            yield attack.label, check(attack.object, norm, seconds)
+    pairs: list[tuple[str, Norm]] = [(attack.use, norm) for attack in attacks for norm in sorted(attack.object.norms)]
+    with Console(stderr=True).status(f"{len(pairs)} checks") as status:
+        for number, (pair, health) in enumerate(zip(pairs, check_many(pairs, files, seconds), strict=True), 1):
+            status.update(f"{number} of {len(pairs)} checked")
+            yield pair[0], health
 
 
 def _undeclared(health: Health) -> list[str]:
