@@ -27,6 +27,8 @@ class CellStarted:
     cell: Cell
     samples: int
     finished: int
+    at_most: float
+    """Seconds that the attack may spend on a batch."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ FLOORS = {
         "tabulate",
         "victims",
         "detection",
+        "workers",
     },
     2: {"runner", "api", "testing", "bundle"},
     3: {"cli"},

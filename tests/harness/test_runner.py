@@ -114,7 +114,7 @@ def test_a_failed_cell_is_tried_again(planned, run) -> None:
 
 
 def test_a_cell_that_failed_half_way_keeps_its_first_half(planned, run, monkeypatch) -> None:
-    from tiltyard import runner
+    from tiltyard.runner import cells as runner
 
     evaluate, calls = runner.evaluate, []
 

@@ -11,7 +11,21 @@ import rich_click as click
 
 import tiltyard
 
-from .options import DEVICE, JSON, PATH, PLUGIN, QUIET, RESULTS, WIDE, planned, print_json, read_plan
+from .options import (
+    DEVICE,
+    ENGINE,
+    JOBS,
+    JSON,
+    PATH,
+    PLUGIN,
+    QUIET,
+    RESULTS,
+    SHARD,
+    WIDE,
+    planned,
+    print_json,
+    read_plan,
+)
 
 EPILOG = (
     "Exit codes: 0 fine; 1 some cell failed; 2 wrong usage, configuration or input; "
@@ -28,6 +42,9 @@ def bench() -> None:
 @planned
 @RESULTS
 @DEVICE
+@JOBS
+@ENGINE
+@SHARD
 @JSON
 @QUIET
 @click.option("--verbose", "-v", is_flag=True, help="One line per event, also where stderr is no terminal.")
@@ -39,22 +56,30 @@ def run(
     plugin: tuple[Path, ...],
     results: Path,
     device: str,
+    jobs: int | str | None,
+    engine: str,
+    shard: str | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
 ) -> int:
     """Run a benchmark; finished work is passed over, so the same command goes on after an interruption."""
     from tiltyard.results import Store, load
-    from tiltyard.runner import Run, pick_device
+    from tiltyard.runner import Recipe, Run, Share, hire, pick_device
 
     from .board import board_tables
     from .progress import reporter
     from .show import console
 
     plan = read_plan(toml, data, overrides, only, plugin)
-    store = Store(results / plan.name)
+    share = Share.read(shard) if shard else None
+    store = Store(results / (share.folder(plan.name) if share else plan.name))
+    place, crew = pick_device(device), None
+    if jobs or engine != "local":
+        recipe = Recipe(toml, data, overrides, only, plugin)
+        crew = hire(recipe, plan, store, place, jobs if isinstance(jobs, int) else None, engine)
     with store.locked(), reporter(plan, quiet=quiet, verbose=verbose) as report:
-        fine = Run(plan, store, pick_device(device), report)()
+        fine = Run(plan, store, place, report, crew, share)()
     if as_json:
         table = load(store.folder).table
         print_json("run", {"results": str(store.folder), "cells": table["status"].value_counts().to_dict()})

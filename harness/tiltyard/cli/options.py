@@ -24,6 +24,15 @@ DEVICE = click.option("--device", default="auto", show_default=True, help="auto,
 QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 WIDE = click.option("--wide", is_flag=True, help="Show everything, however wide the terminal.")
+JOBS = click.option(
+    "--jobs",
+    "-j",
+    metavar="N|auto",
+    callback=lambda _, __, value: _jobs(value),
+    help="Share the work among N processes; auto: one per GPU, or per core.",
+)
+ENGINE = click.option("--engine", default="local", show_default=True, help="local, ray, ray://auto or ray://HOST:PORT.")
+SHARD = click.option("--shard", metavar="I/N", help="Run the I-th of N parts, in a folder of its own: bench merge.")
 _ONLY = click.option("--only", multiple=True, metavar="AXIS=PATTERN", help="Keep matching cells: 'attack=native.*'.")
 _SET = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key: training.epochs=2.")
 
@@ -33,6 +42,15 @@ def planned(command: CommandT) -> CommandT:
     for option in (PLUGIN, _ONLY, _SET, DATA, click.argument("toml", type=PATH)):
         command = option(command)
     return command
+
+
+def _jobs(value: str | None) -> int | str | None:
+    """A number of processes, ``auto``, or None where none was asked for."""
+    if value is None or value == "auto":
+        return value
+    if value.isdigit() and int(value):
+        return int(value)
+    raise click.BadParameter(f'{value}: write a number from 1 on, or "auto"')
 
 
 def read_plan(

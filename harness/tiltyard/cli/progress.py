@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from tiltyard.events import AttackExamined, BatchDone, CellFinished, CellStarted, EpochDone, Event, VictimProbed
 
 if TYPE_CHECKING:
     from tiltyard.spec import Cell, Plan
+
+
+SHOWN = 16
+"""Bars of what is under way, at most."""
 
 
 @contextlib.contextmanager
@@ -63,32 +67,39 @@ class Lines:
 
 
 class Bars:
-    """A bar for the cells and one for what is under way."""
+    """A bar for the cells and one for each of what is under way, as far as they fit."""
 
     def __init__(self, progress: Progress, lines: Lines, cells: int) -> None:
         self._progress = progress
         self._lines = lines
         self._all = progress.add_task("cells", total=cells)
-        self._now = progress.add_task("", total=None, visible=False)
+        self._under_way: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, EpochDone):
-            text, done, total = f"training {event.network}", event.epoch.epoch, event.epochs
-            self._progress.update(self._now, description=escape(text), completed=done, total=total, visible=True)
+            self._show(f"training {event.network}", event.epoch.epoch, event.epochs)
+            if event.epoch.epoch == event.epochs:
+                self._end(f"training {event.network}")
         elif isinstance(event, CellStarted):
-            text, done, total = cell_words(event.cell), event.finished, event.samples
-            self._progress.update(self._now, description=escape(text), completed=done, total=total, visible=True)
+            self._show(cell_words(event.cell), event.finished, event.samples)
         elif isinstance(event, BatchDone):
-            self._progress.advance(self._now, event.samples)
-        elif isinstance(event, AttackExamined):
-            self._progress.update(self._now, description=escape(f"checked {event.attack}"), total=None)
-            self._lines(event)
-        elif isinstance(event, VictimProbed):
-            self._progress.update(self._now, description=escape(f"probed {event.victim.words}"), total=None)
-            self._lines(event)
+            if bar := self._under_way.get(cell_words(event.cell)):
+                self._progress.advance(bar, event.samples)
         else:
-            self._progress.advance(self._all)
+            if isinstance(event, CellFinished):
+                self._end(cell_words(event.cell))
+                self._progress.advance(self._all)
             self._lines(event)
+
+    def _show(self, words: str, done: int, total: int) -> None:
+        if words in self._under_way:
+            self._progress.update(self._under_way[words], completed=done, total=total)
+        elif len(self._under_way) < SHOWN:
+            self._under_way[words] = self._progress.add_task(escape(words), completed=done, total=total)
+
+    def _end(self, words: str) -> None:
+        if words in self._under_way:
+            self._progress.remove_task(self._under_way.pop(words))
 
 
 def cell_words(cell: Cell) -> str:

@@ -1,7 +1,7 @@
 """The health gate: properties that must hold of every attack before its rows may reach a leaderboard."""
 
 from .check import SECONDS, UNCHECKED, Finding, Health, check, sound
-from .kept import badge, examine, health_id
+from .kept import badge, examine, health_id, keep_crash
 from .properties import PROPERTIES, Property
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "check",
     "examine",
     "health_id",
+    "keep_crash",
     "sound",
 ]

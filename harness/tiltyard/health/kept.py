@@ -6,7 +6,8 @@ from ..contracts import Norm
 from ..results import Store, read_json, write_json
 from ..spec import Component
 from ..spec.plan import digest
-from .check import SECONDS, check
+from .check import SECONDS, Finding, Health, check
+from .properties import PROPERTIES
 
 CHECKS = 2
 """Raised whenever the properties change: attacks are then checked anew."""
@@ -26,5 +27,12 @@ def badge(store: Store, attack: Component, norm: Norm) -> str | None:
 def examine(store: Store, attack: Component, norm: Norm, seconds: float = SECONDS) -> str:
     """Check an attack under a norm and keep what is found; returns the badge."""
     found = check(attack.object, norm, seconds)
+    write_json(store.health(health_id(attack, norm)), {"attack": attack.label} | found.plain())
+    return found.badge
+
+
+def keep_crash(store: Store, attack: Component, norm: Norm, reason: str) -> str:
+    """Keep that the checks of an attack took their process down; returns the badge."""
+    found = Health(norm, (Finding(PROPERTIES[0].name, "failed", reason, gates=True, known=False),), {}, 0.0)
     write_json(store.health(health_id(attack, norm)), {"attack": attack.label} | found.plain())
     return found.badge

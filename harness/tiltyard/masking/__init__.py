@@ -3,9 +3,9 @@
 from .auditing import Audit, audits
 from .battery import Probe, probe
 from .binarised import Audited, audit
-from .escalation import LABEL, escalated
+from .escalation import LABEL, Lend, escalated
 from .indicators import INDICATORS, Evidence, Finding, Indicator
-from .probing import probe_plan
+from .probing import due, keep_reason, probe_victim, probed
 from .report import Report
 
 __all__ = [
@@ -16,11 +16,15 @@ __all__ = [
     "Evidence",
     "Finding",
     "Indicator",
+    "Lend",
     "Probe",
     "Report",
     "audit",
     "audits",
+    "due",
     "escalated",
+    "keep_reason",
     "probe",
-    "probe_plan",
+    "probe_victim",
+    "probed",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +22,41 @@ from .silent import silences
 from .study import Attacked, decisive, radii, study
 
 
-def probe_plan(plan: Plan, store: Store, victims: Victims) -> bool:
-    """Probe every victim that was attacked adaptively and has not been probed; whether there was any."""
-    plugins = Plugins()
-    battery = battery_identity(plugins)
-    made = False
-    for victim, norm in probed(plan):
-        cells = study(plan, store, victim, norm)
-        if not any(attacked.cell.threat.knowledge == "adaptive" for attacked in cells):
-            continue
-        eps = decisive(cells)
-        sources = _sources(plan, store, cells[0].cell)
-        key = digest([battery, victim.id, norm, eps, [a.cell.id for a in cells], [source.id for source in sources]])
-        if (read_json(file(store, victim, norm)) or {}).get("key") == key:
-            continue
-        content = _attempted(plan, store, victims, cells, eps, sources, plugins)
-        write_json(file(store, victim, norm), {"key": key} | content)
-        victims.report(VictimProbed(victim, norm, content.get("reason")))
-        made = True
-    return made
+@dataclass(frozen=True)
+class Due:
+    """A probe that is to be made: of which cells, at which eps, with whose images, and what tells it from others."""
+
+    cells: list[Attacked]
+    eps: float
+    sources: list[Cell]
+    key: str
+
+
+def due(plan: Plan, store: Store, victim: Victim, norm: Norm) -> Due | None:
+    """The probe of a victim under a norm, if it was attacked adaptively and has not been probed since."""
+    cells = study(plan, store, victim, norm)
+    if not any(attacked.cell.threat.knowledge == "adaptive" for attacked in cells):
+        return None
+    eps, sources = decisive(cells), _sources(plan, store, cells[0].cell)
+    ids = [[attacked.cell.id for attacked in cells], [source.id for source in sources]]
+    key = digest([battery_identity(Plugins()), victim.id, norm, eps, *ids])
+    known = (read_json(file(store, victim, norm)) or {}).get("key") == key
+    return None if known else Due(cells, eps, sources, key)
+
+
+def probe_victim(plan: Plan, store: Store, victims: Victims, victim: Victim, norm: Norm) -> None:
+    """Make the probe of a victim under a norm, if it is due, and keep it."""
+    wanted = due(plan, store, victim, norm)
+    if wanted is None:
+        return
+    content = _attempted(plan, store, victims, wanted)
+    write_json(file(store, victim, norm), {"key": wanted.key} | content)
+    victims.report(VictimProbed(victim, norm, content.get("reason")))
+
+
+def keep_reason(store: Store, victim: Victim, norm: Norm, reason: str) -> None:
+    """Keep the reason for which there is no probe; it is tried again by the next run."""
+    write_json(file(store, victim, norm), {"key": "", "reason": reason})
 
 
 def probed(plan: Plan) -> Iterator[tuple[Victim, Norm]]:
@@ -62,21 +78,14 @@ def file(store: Store, victim: Victim, norm: Norm) -> Path:
     return store.victim(victim.id) / f"masking-{norm}.json"
 
 
-def _attempted(
-    plan: Plan,
-    store: Store,
-    victims: Victims,
-    cells: list[Attacked],
-    eps: float,
-    sources: list[Cell],
-    plugins: Plugins,
-) -> dict[str, Any]:
+def _attempted(plan: Plan, store: Store, victims: Victims, wanted: Due) -> dict[str, Any]:
     """The probe as JSON, or the reason for which there is none."""
+    cells, eps = wanted.cells, wanted.eps
     cell, seconds = cells[0].cell, plan.benchmark.time_limit
     try:
         classifier = victims.classifier(cell.victim)
-        batch = _batch(victims, store, cells, sources, eps)
-        made = probe(classifier, batch, cell.threat.norm, eps, radii(cells), seconds, plugins)
+        batch = _batch(victims, store, cells, wanted.sources, eps)
+        made = probe(classifier, batch, cell.threat.norm, eps, radii(cells), seconds, Plugins())
         made = replace(made, silent=tuple(silences(classifier, batch, cells, made.at(eps), eps, seconds)))
     except UserError:
         raise
