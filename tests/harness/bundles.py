@@ -10,9 +10,8 @@ from typing import Any
 
 from conftest import TOML, TOY
 from tiltyard.bundle import Report, pack, verify
-from tiltyard.bundle.archive import sha256
 from tiltyard.plugins import Plugins
-from tiltyard.results import Store
+from tiltyard.results import CellFolder, Store, sha256
 from tiltyard.runner import Run, pick_device
 from tiltyard.spec import plan as make_plan
 
@@ -47,6 +46,7 @@ def retold(path: Path, change: Callable[[Path], None]) -> Path:
     with zipfile.ZipFile(path) as archive:
         archive.extractall(folder)
     change(folder)
+    _seal(folder)
     manifest = json.loads((folder / "manifest.json").read_text())
     files = {
         p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json"
@@ -54,6 +54,15 @@ def retold(path: Path, change: Callable[[Path], None]) -> Path:
     manifest["members"] = {name: {"sha256": sha256(p), "size": p.stat().st_size} for name, p in files.items()}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return zipped(path.with_name("lie.zip"), folder)
+
+
+def _seal(folder: Path) -> None:
+    """Checksums of the store that fit the lie as well."""
+    for cell in map(CellFolder, folder.glob("cells/*")):
+        for path in cell.images():
+            path.rename(path.with_name(f"{path.stem[:15]}-{sha256(path)[:16]}.safetensors"))
+        if (cell.folder / "samples.parquet").exists() and (summary := cell.summary):
+            cell.seal(summary)
 
 
 def zipped(path: Path, folder: Path) -> Path:

@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from toy import Blobs
 
 from tiltyard.bundle import judging, verify
-from tiltyard.bundle.archive import sha256
 from tiltyard.problems import UserError
+from tiltyard.results import sha256, write_json
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def _edit_json(name: str, change: Callable[[dict[str, Any]], None]) -> Callable[
         path = next(folder.glob(name))
         content = json.loads(path.read_text())
         change(content)
-        path.write_text(json.dumps(content))
+        write_json(path, content)
 
     return apply
 

@@ -120,7 +120,7 @@ def test_an_interruption_exits_with_130_and_tells_how_to_go_on(folder: Path, sen
     with subprocess.Popen(command, cwd=folder, stderr=pipe, text=True) as process:
         try:
             deadline = time.monotonic() + 120
-            while not list(folder.glob("results/toy/fits/*/unfinished.pt")) and time.monotonic() < deadline:
+            while not list(folder.glob("results/toy/fits/*/unfinished-*.pt")) and time.monotonic() < deadline:
                 time.sleep(0.1)
             process.send_signal(sent)
             _, told = process.communicate(timeout=60)

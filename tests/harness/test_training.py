@@ -13,7 +13,7 @@ from toy import Blobs
 
 from tiltyard.contracts import Files, Incompatible
 from tiltyard.problems import UserError
-from tiltyard.results import Store
+from tiltyard.results import Store, write_json
 from tiltyard.spec import Training
 from tiltyard.training import FitTrainer, fit
 from tiltyard.training.augment import augment
@@ -105,13 +105,13 @@ def test_a_fit_that_is_not_what_was_written_is_refused(planned, tmp_path: Path, 
         state = load_file(weights)
         state["scheme.codes"] += 1
         weights.write_bytes(save(state))
-        record.write_text(json.dumps(content | {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}))
+        write_json(record, content | {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest()})
     elif damage == "missing":
         weights.unlink()
     elif damage == "data":
-        record.write_text(json.dumps(content | {"data_sha256": "0" * 64}))
+        write_json(record, content | {"data_sha256": "0" * 64})
     else:
-        record.write_text(json.dumps(content | {"held_out_accuracy": 0.5}))
+        write_json(record, content | {"held_out_accuracy": 0.5})
     with pytest.raises(UserError, match="to train it again"):
         _trainer(planned(), tmp_path)()
 

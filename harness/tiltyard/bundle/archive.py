@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import stat
@@ -11,13 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..problems import UserError
+from ..results import sha256
 from .manifest import NAME, Manifest, read_manifest
 from .report import Report
 
 _ID = "[0-9a-f]{16}"
 ALLOWED = re.compile(
     rf"manifest\.json|schema\.json|provenance\.json|results\.parquet|[a-z_]+\.csv"
-    rf"|cells/{_ID}/(cell\.json|samples\.parquet|images-\d{{8,}}\.safetensors)"
+    rf"|cells/{_ID}/(cell\.json|samples\.parquet|images-\d{{8,}}(-{_ID})?\.safetensors)"
     rf"|fits/{_ID}/(model\.safetensors|fit\.json)"
     rf"|victims/{_ID}/[a-z0-9_-]+\.(json|csv|parquet)"
     rf"|health/{_ID}\.json"
@@ -27,12 +27,6 @@ ALLOWED = re.compile(
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every member: the earliest a zip knows."""
 CHUNK = 1 << 20
-
-
-def sha256(path: Path) -> str:
-    """Digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_archive(path: Path, manifest: Manifest, members: Mapping[str, Path]) -> None:

@@ -13,10 +13,10 @@ from ..contracts import Files
 from ..parameters import plain
 from ..plugins import Plugins
 from ..problems import ConfigError, UserError
-from ..results import TABLES, Results, Store, load, read_json
+from ..results import TABLES, Results, Store, load, read_json, sha256
 from ..spec import DATA, Plan
 from ..victims import Victims
-from .archive import ALLOWED, sha256, write_archive
+from .archive import ALLOWED, write_archive
 from .manifest import Manifest, Member, parts_of
 from .replan import Watched, member, of_run, replan, wanted, with_answers
 from .rounding import rounded

@@ -13,12 +13,11 @@ from ..contracts import Files, MissingFile
 from ..masking import escalated
 from ..plugins import Factory, Plugin, PluginError, Plugins
 from ..problems import UserError
-from ..results import Store
+from ..results import Store, sha256
 from ..spec import Cell, Component, Plan, Victim
 from ..spec.build import Builder
 from ..spec.document import Document
 from ..spec.plan import fed
-from .archive import sha256
 from .manifest import Manifest, Part
 
 if TYPE_CHECKING:

@@ -79,6 +79,7 @@ def _cell(cell: Cell, victims: Victims, folder: CellFolder, paths: list[Path]) -
     write(folder.folder / "samples.parquet", retold.to_parquet(index=False))
     if len(kept):
         write(folder.folder / f"images-{0:08d}.safetensors", kept.encoded())
+    folder.seal(folder.summary or {})
     return len(images), len(images) - sum(_known(judged, table[worse]))
 
 

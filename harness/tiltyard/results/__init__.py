@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..problems import UserError, suggest
+from .checking import QUARANTINE, Damage, damages
 from .column import Column, frame
 from .comparing import ATTACKS, COMPARISON, CURVES, LEADERBOARD, PAIRS, SEEDS, WORST
+from .files import DamagedError, read_checked, read_json, sha256, write, write_json, write_named
 from .images import Images
 from .schema import DETECTION, EPOCHS, MASKING, RESULTS, SAMPLES, SCHEMA, STATUSES, TABLES, VERDICTS
-from .store import CellFolder, Store, check_schema, read_json, write, write_json
+from .store import CellFolder, Store, check_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +28,7 @@ __all__ = [
     "LEADERBOARD",
     "MASKING",
     "PAIRS",
+    "QUARANTINE",
     "RESULTS",
     "SAMPLES",
     "SCHEMA",
@@ -36,14 +39,20 @@ __all__ = [
     "WORST",
     "CellFolder",
     "Column",
+    "Damage",
+    "DamagedError",
     "Images",
     "Results",
     "Store",
+    "damages",
     "frame",
     "load",
+    "read_checked",
     "read_json",
+    "sha256",
     "write",
     "write_json",
+    "write_named",
 ]
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import Batch
+from .files import read_checked
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,10 @@ class Images:
 
     @classmethod
     def read(cls, path: Path) -> Images:
-        """The images of a safetensors file."""
-        from safetensors.torch import load_file
+        """The images of a safetensors file; raises ``DamagedError`` where it is not what its name says."""
+        from safetensors.torch import load
 
-        return cls(**load_file(path))
+        return cls(**load(read_checked(path)))
 
     def on(self, clean: Tensor, ids: Tensor) -> Tensor:
         """``clean`` (N, C, H, W) with each image in the place of its sample, whose ids (N,) are given."""

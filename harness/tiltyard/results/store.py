@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
-import os
-import tempfile
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..problems import UserError
+from .checking import FILES, set_right
 from .column import frame
+from .files import read_checked, read_json, sha256, write, write_json, write_named
 from .images import Images
 from .schema import SAMPLES, SCHEMA
 
@@ -28,7 +28,10 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the folder and hold its lock; refuse one that another run holds or a newer version wrote."""
+        """Make the folder and hold its lock; refuse one that another run holds or a newer version wrote.
+
+        Files that are not what was written are set aside first, so that whoever holds the lock computes them anew.
+        """
         with self._lock_file() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,6 +42,7 @@ class Store:
             check_schema(self.folder)
             if not (self.folder / "schema.json").exists():
                 write_json(self.folder / "schema.json", {"schema": SCHEMA})
+            set_right(self.folder)
             yield
 
     def _lock_file(self) -> IO[str]:
@@ -83,19 +87,20 @@ class CellFolder:
     @property
     def summary(self) -> dict[str, Any] | None:
         """What ``cell.json`` says: status, reason and seconds; None before the cell is finished."""
-        return read_json(self.folder / "cell.json")
+        told = read_json(self.folder / "cell.json")
+        return told and {key: value for key, value in told.items() if key != FILES}
 
     def samples(self) -> pd.DataFrame:
-        """The records of all samples finished so far."""
+        """The records of all samples finished so far; raises ``DamagedError`` where they are not what was written."""
         import pandas as pd
 
-        whole = self.folder / "samples.parquet"
-        paths = [whole] if whole.exists() else sorted(self.folder.glob("part-*.parquet"))
-        parts = [pd.read_parquet(path) for path in paths]
-        if not parts:
-            return frame(SAMPLES, [])
-        table = pd.concat(parts, ignore_index=True)
-        return table.astype({column.name: column.dtype for column in SAMPLES})
+        told = read_json(self.folder / "cell.json") or {}
+        known, whole = told.get(FILES, {}), self.folder / "samples.parquet"
+        paths = sorted(self.folder.glob("part-*.parquet"))
+        if whole.name in known or (whole.exists() and (told.get("status") == "done" or not paths)):
+            paths = [whole]
+        parts = [pd.read_parquet(io.BytesIO(read_checked(path, known.get(path.name)))) for path in paths]
+        return frame(SAMPLES, pd.concat(parts, ignore_index=True) if parts else [])
 
     def images(self) -> list[Path]:
         """The files of the images that broke the victim, one for each batch that has any."""
@@ -104,21 +109,29 @@ class CellFolder:
     def add_part(self, records: pd.DataFrame, images: Images | None = None) -> None:
         """Keep the images and then the records of one finished batch."""
         number = f"{int(records['sample'].iloc[0]):08d}"
+        kept = None
         if images is not None and len(images):
-            write(self.folder / f"images-{number}.safetensors", images.encoded())
-        write(self.folder / f"part-{number}.parquet", records.to_parquet(index=False))
+            kept = write_named(self.folder, f"images-{number}", ".safetensors", images.encoded())
+        for left in self.folder.glob(f"images-{number}*"):
+            if left != kept:
+                left.unlink()  # of a batch whose records were not kept any more
+        write_named(self.folder, f"part-{number}", ".parquet", records.to_parquet(index=False))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write ``cell.json``; the parts of a cell that is done are joined before, those of others stay."""
-        if summary["status"] == "done":
-            self._join()
-        write_json(self.folder / "cell.json", summary)
-
-    def _join(self) -> None:
+        if summary["status"] != "done":
+            write_json(self.folder / "cell.json", summary)
+            return
         records = self.samples().sort_values(["sample", "eps", "target"], ignore_index=True)
         write(self.folder / "samples.parquet", records.to_parquet(index=False))
+        self.seal(summary)
         for part in self.folder.glob("part-*.parquet"):
             part.unlink()
+
+    def seal(self, summary: Mapping[str, Any]) -> None:
+        """Write ``cell.json`` with the checksums of the records and images that are here now."""
+        files = [self.folder / "samples.parquet", *self.images()]
+        write_json(self.folder / "cell.json", {**summary, FILES: {path.name: sha256(path) for path in files}})
 
 
 def check_schema(folder: Path) -> None:
@@ -129,35 +142,3 @@ def check_schema(folder: Path) -> None:
             f"{folder}: written by a newer tiltyard (schema {found}, this one knows {SCHEMA}); "
             "upgrade tiltyard, or choose another folder with --results DIR"
         )
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: into a temporary one beside it, synced, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file atomically."""
-    write(path, (json.dumps(content, indent=2) + "\n").encode())
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON file's object, or None where there is no such file."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}; remove it to compute it again") from error
-    return content

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from ..contracts import Classifier, Objective, Split, pixels
-from ..results import write
 from ..spec.tables import Training
 from .augment import augment
+from .checkpoint import Checkpoints
 
 RESIDENT = 4 << 30
 """Bytes of training images up to which they are kept on an accelerator."""
@@ -54,12 +52,12 @@ def fit(
     recipe: Training,
     objective: Objective,
     seed: int,
-    checkpoint: Path,
+    checkpoints: Checkpoints,
     report: Callable[[Epoch], None],
 ) -> list[Epoch]:
     """Fit a classifier in place, leave it with the weights of the selected epoch, and return the history.
 
-    After every epoch the state is written to ``checkpoint``; if that file exists, training goes on from it and
+    After every epoch the state is kept in ``checkpoints``; if there is one already, training goes on from it and
     comes to the same weights as if it had never stopped. Raises ``DivergedError``.
     """
     device = next(classifier.parameters()).device
@@ -68,8 +66,7 @@ def fit(
         train = Split(train.images.to(device), train.labels.to(device))
     history: list[Epoch] = []
     best: dict[str, Tensor] = _copied(classifier)
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+    if (saved := checkpoints.load()) is not None:
         classifier.load_state_dict(saved["classifier"])
         optimiser.load_state_dict(saved["optimiser"])
         history, best = [Epoch(**epoch) for epoch in saved["history"]], saved["best"]
@@ -78,15 +75,13 @@ def fit(
         if not history or epoch.score(recipe.select) > max(past.score(recipe.select) for past in history):
             best = _copied(classifier)
         history.append(epoch)
-        buffer = io.BytesIO()
         state = {
             "classifier": classifier.state_dict(),
             "optimiser": optimiser.state_dict(),
             "history": [asdict(past) for past in history],
             "best": best,
         }
-        torch.save(state, buffer)
-        write(checkpoint, buffer.getvalue())
+        checkpoints.save(number, state)
         report(epoch)
     classifier.load_state_dict(best)
     return history

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cached_property
@@ -16,8 +15,9 @@ from torch import Tensor
 from ..contracts import Category, Classifier, Data, Incompatible, LabelScheme, Objective, Split, pixels
 from ..parameters import plain
 from ..problems import UserError
-from ..results import Store, read_json, write, write_json
+from ..results import Store, read_json, sha256, write, write_json
 from ..spec import Victim, digest
+from .checkpoint import Checkpoints
 from .fit import Epoch, fit, own_loss
 from .network import build
 from .split import divide
@@ -86,6 +86,7 @@ class FitTrainer:
             raise UserError(f"{weights}: there is no such fit, and none is made")
         train, held_out = self._splits
         words = f"{self._victim.network_words}{f' · {key}' if key else ''}"
+        checkpoints = Checkpoints(folder, self._device)
         history = fit(
             classifier,
             train,
@@ -93,7 +94,7 @@ class FitTrainer:
             self._victim.training,
             objective,
             self._victim.seed,
-            folder / "unfinished.pt",
+            checkpoints,
             lambda epoch: self._report(words, epoch),
         )
         classifier.eval()
@@ -101,14 +102,14 @@ class FitTrainer:
         self._save(classifier, weights)
         content = {
             "words": words,
-            "sha256": _sha256(weights),
+            "sha256": sha256(weights),
             "data_sha256": self._data.train.sha256(),
             "held_out_accuracy": self._accuracy(classifier),
             "epochs": [asdict(epoch) for epoch in history],
             "identity": plain(self._victim.fit_identity | {"key": key}),
         }
         write_json(record, content)
-        (folder / "unfinished.pt").unlink(missing_ok=True)
+        checkpoints.clear()
 
     def _save(self, classifier: Classifier, path: Path) -> None:
         from safetensors.torch import save
@@ -121,7 +122,7 @@ class FitTrainer:
         from safetensors.torch import load_file
 
         remedy = f"remove {weights.parent} to train it again" if self._trains else "it can not be judged"
-        if not weights.exists() or _sha256(weights) != known["sha256"]:
+        if not weights.exists() or sha256(weights) != known["sha256"]:
             raise UserError(f"{weights}: is not the file that was written; {remedy}")
         if self._data.train.sha256() != known["data_sha256"]:
             raise UserError(f"{weights}: was trained on other images than {self._victim.dataset.use} has now; {remedy}")
@@ -151,7 +152,3 @@ class FitTrainer:
         images, labels = self.held_out
         predictions = torch.cat([classifier(x).argmax(1) for x in images.split(128)])
         return float((predictions == labels).double().mean())
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
