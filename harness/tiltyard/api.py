@@ -17,7 +17,7 @@ from .plugins import Plugins
 from .problems import UserError
 from .results import TABLES, Results, Store, load
 from .runner import Run, pick_device
-from .spec import Benchmark, Cell, Component, ModelHost, Plan, Source, ThreatTable, Training, Victim
+from .spec import Benchmark, Cell, Component, ModelHost, Plan, Precision, Source, ThreatTable, Training, Victim
 from .spec.build import components
 from .spec.plan import fed, skip_reason
 
@@ -33,6 +33,7 @@ def evaluate(
     name: str = "network",
     seed: int = 0,
     batch_size: int = 128,
+    precision: Precision = "full",
     device: str = "auto",
     folder: str | Path | None = None,
     doctor: bool = True,
@@ -45,7 +46,7 @@ def evaluate(
     ``labels`` int64. An attack is a component's name, a TOML table as a mapping (``{"use": "native.pgd",
     "steps": 20}``), or an object; a threat is a ``Threat`` or a ``[[threat]]`` table as a mapping, which may
     hold several eps. With ``folder`` the records stay there, and a second call passes over what is finished.
-    ``doctor`` and ``masking`` are those of ``[benchmark]``: health checks of the attacks, probes of the network.
+    ``precision``, ``doctor`` and ``masking`` are those of ``[benchmark]``.
 
     Returns ``Results``: ``.table`` (a row per attack, threat and eps), ``.leaderboard``, ``.samples``.
     Raises ``UserError`` on input that cannot be run.
@@ -56,7 +57,7 @@ def evaluate(
     data = Data(split, split, tuple(map(str, range(classifier.classes))))
     victim = _victim(classifier, data, name, seed)
     cells = [
-        Cell(victim, attack, table, len(split), "first", skip_reason(victim, attack, table))
+        Cell(victim, attack, table, len(split), "first", skip_reason(victim, attack, table), precision=precision)
         for attack in _attacks(attacks)
         for table in _threats(threat)
     ]
@@ -65,6 +66,7 @@ def evaluate(
         samples=len(split),
         sampling="first",
         batch_size=batch_size,
+        precision=precision,
         doctor=doctor,
         masking=masking,
     )

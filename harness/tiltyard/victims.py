@@ -11,7 +11,8 @@ from .contracts import Classifier, Data, LabelScheme, MissingFile
 from .events import EpochDone, Event
 from .problems import UserError
 from .results import Store
-from .spec import Component, Plan, Victim
+from .spec import Component, Plan, Precision, Victim
+from .stand_in import PROBES, StandIn, in_bfloat16, stand_in
 from .training import FitTrainer, build
 
 KEPT = 2
@@ -30,6 +31,7 @@ class Victims:
     """Whether a fit that is not in the store is made; otherwise it is a mistake."""
     _data: dict[Component, Data] = field(default_factory=dict)
     _classifiers: dict[Victim, Classifier] = field(default_factory=dict)
+    _search: dict[tuple[Victim, Precision], tuple[StandIn, ...]] = field(default_factory=dict)
     _broken: dict[Victim, Exception] = field(default_factory=dict)
 
     def check(self, victims: Iterable[Victim]) -> None:
@@ -61,13 +63,26 @@ class Victims:
             raise self._broken[victim]
         if victim not in self._classifiers:
             while len(self._classifiers) >= KEPT:
-                self._classifiers.pop(next(iter(self._classifiers)))
+                self._forget(next(iter(self._classifiers)))
             try:
                 self._classifiers[victim] = self._defended(victim)
             except Exception as error:
                 self._broken[victim] = error  # a training that failed is not repeated for every cell
                 raise
         return self._classifiers[victim]
+
+    def search(self, victim: Victim, precision: Precision = "full") -> tuple[StandIn, ...]:
+        """What attacks on a victim search on, the victim itself last (``evaluate``)."""
+        if (victim, precision) not in self._search:
+            classifier, test = self.classifier(victim), self.data(victim.dataset).test
+            exact = stand_in(classifier, test[torch.arange(min(PROBES, len(test)))].floats(self.device))
+            low = [in_bfloat16(exact)] if precision == "search_bf16" else []
+            self._search[victim, precision] = (*low, exact, StandIn(classifier, exact.chunk))
+        return self._search[victim, precision]
+
+    def _forget(self, victim: Victim) -> None:
+        self._classifiers.pop(victim)
+        self._search = {key: found for key, found in self._search.items() if key[0] != victim}
 
     def trainer(self, victim: Victim) -> FitTrainer:
         """What fits a victim's networks."""

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 HARNESS = ROOT / "harness" / "tiltyard"
 
 FLOORS = {
-    0: {"contracts", "hookspecs", "problems", "results", "victim"},
+    0: {"contracts", "hookspecs", "inert", "problems", "results", "stand_in", "victim"},
     1: {
         "parameters",
         "plugins",
@@ -34,7 +34,7 @@ FLOORS = {
         "detection",
         "workers",
     },
-    2: {"runner", "api", "testing", "bundle"},
+    2: {"runner", "api", "testing", "bundle", "cache"},
     3: {"cli"},
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}

@@ -37,8 +37,8 @@ class Batch:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, index: Tensor) -> Batch:
-        """The samples that a mask (N,) of booleans or a vector of positions selects."""
+    def __getitem__(self, index: Tensor | slice) -> Batch:
+        """The samples that a mask (N,) of booleans, a vector of positions or a slice selects."""
         target = None if self.target is None else self.target[index]
         found = tuple(images[index] for images in self.found)
         return replace(self, x=self.x[index], y=self.y[index], ids=self.ids[index], target=target, found=found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,14 +34,34 @@ class Attempt:
     backwards: Tensor
     reason: str | None = None
 
+    def mended(self, rows: Tensor, other: Attempt) -> Attempt:
+        """This one with ``other`` in the place of some rows, and the passes of both."""
+        status = list(self.status)
+        for row, word in zip(rows.tolist(), other.status, strict=True):
+            status[row] = word
+        return Attempt(
+            self.images.index_copy(0, rows, other.images),
+            status,
+            self.forwards.index_add(0, rows, other.forwards),
+            self.backwards.index_add(0, rows, other.backwards),
+            other.reason or self.reason,
+        )
 
-def attempt(seen: Classifier, attack: Attack, batch: Batch, threat: Threat, seconds: float = math.inf) -> Attempt:
+
+def attempt(
+    seen: Classifier,
+    attack: Attack,
+    batch: Batch,
+    threat: Threat,
+    seconds: float = math.inf,
+    chunk: int = sys.maxsize,
+) -> Attempt:
     """Call the attack under guard and verify what it returns.
 
-    ``seen`` is the classifier the attacker sees. A call that is not done after ``seconds`` is broken off. Raises
-    ``Incompatible`` where the attack does, and nothing else.
+    ``seen`` is the classifier the attacker sees, ``chunk`` images in a pass. A call that is not done after
+    ``seconds`` is broken off. Raises ``Incompatible`` where the attack does, and nothing else.
     """
-    victim = Victim(seen, batch)
+    victim = Victim(seen, batch, chunk)
     own = batch.copied()
     try:
         with untouched(seen), deadline(seconds):
@@ -53,7 +74,7 @@ def attempt(seen: Classifier, attack: Attack, batch: Batch, threat: Threat, seco
         return _failed(batch, victim, "timeout", f"the attack was not done after {seconds:g} s")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code: an attack that raises is a status
         if _out_of_memory(error):
-            return _halved(seen, attack, batch, threat, seconds)
+            return _halved(seen, attack, batch, threat, seconds, chunk)
         return _failed(batch, victim, "error", f"{type(error).__name__}: {error}")
     images, status = verified(images, batch.x, threat)
     return Attempt(images, status, victim.forwards, victim.backwards)
@@ -76,12 +97,12 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
-def _halved(seen: Classifier, attack: Attack, batch: Batch, threat: Threat, seconds: float) -> Attempt:
+def _halved(seen: Classifier, attack: Attack, batch: Batch, threat: Threat, seconds: float, chunk: int) -> Attempt:
     """The attempt on the two halves of a batch that did not fit in memory."""
     if len(batch) == 1:
         return _failed(batch, Victim(seen, batch), "oom", "out of memory on a single image")
     parts = torch.arange(len(batch), device=batch.x.device).chunk(2)
-    return _joined([attempt(seen, attack, batch[part], threat, seconds) for part in parts])
+    return _joined([attempt(seen, attack, batch[part], threat, seconds, chunk) for part in parts])
 
 
 def _joined(parts: Sequence[Attempt]) -> Attempt:

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from ..contracts import Attack, Batch, Classifier, Threat, distance
 from ..results import SAMPLES, Images, frame
-from .attempt import Attempt, attempt, reach
+from ..stand_in import StandIn
+from .attempt import reach
+from .search import JUDGED, Searched, searched
 from .verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -41,16 +43,17 @@ def evaluate(
     threats: Sequence[Threat],
     eps: Sequence[float],
     *,
-    seen: Classifier | None = None,
+    search: Sequence[StandIn] = (),
     targets: str = "random",
     seconds: float = math.inf,
 ) -> Evaluated:
     """The records of a batch: one row per sample, eps and target (``results.SAMPLES``), and the broken images.
 
     The attack is called once for each of ``threats``: one per eps, or a single one without budget whose images
-    are scored at every eps. ``seen`` is the classifier that the attacker sees, if it is not the victim itself;
-    ``seconds`` is what one call may take.
+    are scored at every eps. ``search`` holds what the attack searches on, one after the other as long as there is
+    doubt; by default the victim itself. ``seconds`` is what one call may take.
     """
+    search = search or (StandIn(classifier),)
     clean = judge(classifier, batch)
     correct = clean.right(batch.y)
     tally = _Tally()
@@ -58,14 +61,13 @@ def evaluate(
         aimed = replace(batch, target=target)
         for threat, radii in _budgets(threats, eps):
             attacked = aimed[correct]
-            tried = attempt(seen or classifier, attack, attacked, threat, seconds) if len(attacked) else None
-            verdict = judge(classifier, attacked, tried.images, "adversarial") if tried else None
+            found = searched(classifier, search, attack, attacked, threat, seconds) if len(attacked) else None
             for radius in radii:
-                outcomes = _outcomes(attacked, tried, verdict, replace(threat, eps=radius)) if tried and verdict else []
+                outcomes = _outcomes(attacked, found, replace(threat, eps=radius)) if found else []
                 tally.rows += _records(aimed, clean, correct, outcomes, radius)
-            if tried:
+            if found:
                 won = torch.tensor([o["success"] or o["left_class"] for o in outcomes], device=batch.x.device)
-                tally.images.append(Images.of(attacked[won], tried.images[won], threat.eps))
+                tally.images.append(Images.of(attacked[won], found.tried.images[won], threat.eps))
     return Evaluated(frame(SAMPLES, tally.rows), Images.joined(tally.images, batch.x.shape[1:]))
 
 
@@ -126,8 +128,9 @@ def _not_attacked(finite: bool, targeted: bool) -> dict[str, Any]:
     }
 
 
-def _outcomes(batch: Batch, tried: Attempt, verdict: Verdict, threat: Threat) -> list[dict[str, Any]]:
+def _outcomes(batch: Batch, found: Searched, threat: Threat) -> list[dict[str, Any]]:
     """What became of each attacked sample at one radius."""
+    tried, verdict = found.tried, found.verdict
     length = distance(tried.images - batch.x, threat.norm)
     inside = length <= reach(threat, batch.x)
     left = verdict.wrong(batch.y) & inside
@@ -135,7 +138,7 @@ def _outcomes(batch: Batch, tried: Attempt, verdict: Verdict, threat: Threat) ->
     success = left if reached is None else reached
     rows = []
     for n, word in enumerate(tried.status):
-        judged = word in ("ok", "repaired")
+        judged = word in JUDGED
         status = "undefined" if judged and not verdict.finite[n] else word
         known = judged and status != "undefined"
         won = known and bool(success[n])
@@ -152,6 +155,7 @@ def _outcomes(batch: Batch, tried: Attempt, verdict: Verdict, threat: Threat) ->
                 "margin": float(verdict.margin[n]) if known else None,
                 "forwards": int(tried.forwards[n]),
                 "backwards": int(tried.backwards[n]),
+                "flipped": None if found.flipped is None else bool(found.flipped[n]),
                 "reason": _reason(status, tried.reason),
             }
         )

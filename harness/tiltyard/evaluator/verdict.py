@@ -33,6 +33,11 @@ class Verdict:
         """Classified as another class than ``y`` and accepted."""
         return self.finite & (self.prediction != y) & ~self.rejected
 
+    def goal(self, batch: Batch) -> Tensor:
+        """Margin (N,) to the adversary's goal, targeted or not, which rejection keeps from it; nan if undefined."""
+        margin = torch.fmax(batch.margin(self.scores), self.rejection)
+        return torch.where(self.finite, margin, torch.nan)
+
 
 @torch.no_grad()
 def judge(classifier: Classifier, batch: Batch, images: Tensor | None = None, trial: str = "clean") -> Verdict:

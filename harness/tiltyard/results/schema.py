@@ -67,6 +67,11 @@ SAMPLES = (
     ),
     Column("forwards", "int64", "images of this sample sent through the attacked network", "passes"),
     Column("backwards", "int64", "gradients taken through it", "passes"),
+    Column(
+        "flipped",
+        "boolean",
+        "a search in low precision said otherwise of the image it found; null in full precision",
+    ),
     Column("reason", "string", "why there is no verdict; null otherwise"),
 )
 
@@ -123,6 +128,12 @@ RESULTS = (
     Column("mean_distance", "float64", "mean length over successes; null without one", "as eps"),
     Column("forwards", "float64", "mean forwards per attacked sample", "passes"),
     Column("backwards", "float64", "mean backwards per attacked sample", "passes"),
+    Column(
+        "flip_rate",
+        "float64",
+        "share of the attacked samples on whose image a search in low precision was wrong; null in full precision",
+        "0..1",
+    ),
     *(Column(word, "Int64", f"samples with status {word}", "samples") for word in STATUSES),
     Column(
         "health",

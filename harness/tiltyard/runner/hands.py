@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -17,7 +17,7 @@ from ..masking import probe_victim
 from ..problems import UserError, refused_by_disk
 from ..results import Store
 from ..spec import Plan
-from ..statistics import unjudged
+from ..statistics import imprecise, unjudged
 from ..victims import Victims
 from ..workers import DONE, Outcome, Task
 from .cells import CellRunner
@@ -69,8 +69,11 @@ class Hands:
         cell = self.index.cell(task.id)
         outcome = _tried(lambda: CellRunner(self.plan, self.store, self.victims, self.report)(cell, task.part))
         if task.part is None:
+            records = self.store.cell(cell.id).samples()
+            if outcome.status == "done" and (refused := imprecise(records)):
+                outcome = replace(outcome, status="failed", reason=refused)
             keep_cell(self.plan, self.store, cell, outcome, task.spent)
-            lacking = unjudged(self.store.cell(cell.id).samples()) if outcome.status == "done" else None
+            lacking = unjudged(records) if outcome.status == "done" else None
             self.report(CellFinished(cell, outcome.status, outcome.reason or lacking))
         return outcome
 

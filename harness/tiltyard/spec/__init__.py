@@ -10,7 +10,7 @@ from ..plugins import Plugins
 from .build import Builder
 from .document import read
 from .plan import PROTOCOL, Cell, Component, Plan, Source, Victim, digest
-from .tables import Benchmark, ModelHost, ThreatTable, Training
+from .tables import Benchmark, ModelHost, Precision, ThreatTable, Training
 
 DATA = Path("data")
 """The data folder where none is named."""
@@ -22,6 +22,7 @@ __all__ = [
     "Component",
     "ModelHost",
     "Plan",
+    "Precision",
     "Source",
     "ThreatTable",
     "Training",

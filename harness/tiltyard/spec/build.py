@@ -237,4 +237,5 @@ def _cell(entries: Mapping[str, Entry], seed: int, training: Training, benchmark
     assert threat is not None
     victim = Victim(parts["dataset"], parts["model"], source, parts["labels"], parts["defence"], training, seed)
     skip = skip_reason(victim, parts["attack"], threat)
-    return Cell(victim, parts["attack"], threat, benchmark.samples, benchmark.sampling, skip)
+    attack, precision = parts["attack"], benchmark.precision
+    return Cell(victim, attack, threat, benchmark.samples, benchmark.sampling, skip, precision=precision)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..contracts import Files, Setting, Threat, declared
 from ..parameters import plain
-from .tables import Benchmark, ModelHost, ThreatTable, Training
+from .tables import Benchmark, ModelHost, Precision, ThreatTable, Training
 
 PROTOCOL = 2
 """Raised whenever the harness comes to judge differently: older records are then no longer reused."""
@@ -131,6 +131,7 @@ class Cell:
     """Why the cell cannot be run, if it cannot."""
     sources: tuple[Cell, ...] = ()
     """The cells whose images a transfer attack tries on this victim: they are run before."""
+    precision: Precision = "full"
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -148,6 +149,7 @@ class Cell:
                 "samples": [self.samples, self.sampling],
                 "sources": [source.id for source in self.sources],
             }
+            | ({} if self.precision == "full" else {"precision": self.precision})
         )
 
     @property

@@ -28,6 +28,7 @@ AXES = {
 """The axes whose tables name components, and the kind of component that each holds."""
 
 Targets = Literal["random", "next", "least_likely", "all"]
+Precision = Literal["full", "search_bf16"]
 
 
 def _listed(value: object) -> object:
@@ -66,6 +67,8 @@ class Benchmark(Table):
     """Which ones: one fixed random choice, the same for all cells, or the first in order."""
     batch_size: PositiveInt = 128
     """Images attacked at a time; results do not depend on it."""
+    precision: Precision = "full"
+    """Whether attacks search in bfloat16 first, and in full precision on what that leaves; verdicts are in full."""
     time_limit: PositiveFloat = 3600.0
     """Seconds that an attack may spend on a batch; its samples then have the status ``timeout``."""
     keep_images: bool = True

@@ -1,7 +1,7 @@
 """Numbers from per-sample records: shares with intervals, paired tests, ranks, and the fewest attacks needed."""
 
 from .cover import smallest_subset
-from .metrics import by_sample, cell_metrics, unjudged
+from .metrics import by_sample, cell_metrics, imprecise, unjudged
 from .paired import ALPHA, Comparison, adjusted, compare, difference, mcnemar, ranks, sure
 from .shares import over_seeds, wilson
 
@@ -13,6 +13,7 @@ __all__ = [
     "cell_metrics",
     "compare",
     "difference",
+    "imprecise",
     "mcnemar",
     "over_seeds",
     "ranks",

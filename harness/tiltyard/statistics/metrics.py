@@ -27,6 +27,7 @@ def by_sample(records: pd.DataFrame) -> pd.DataFrame:
         forwards=("forwards", "sum"),
         backwards=("backwards", "sum"),
         decided=("decided", "all"),
+        flipped=("flipped", "max"),
     )
     return merged.reset_index()
 
@@ -51,6 +52,19 @@ def unjudged(records: pd.DataFrame) -> str | None:
     return "; ".join(f"{n} samples {status}: {reason}" for (status, reason), n in sorted(counts.items())) or None
 
 
+def imprecise(records: pd.DataFrame) -> str | None:
+    """Why a search in low precision is not to be trusted: its word on more images was wrong than chance explains."""
+    for eps, rows in by_sample(records).groupby("eps", sort=True):
+        flips = _flip_rate(rows)
+        low, high = wilson(int((rows["correct"] & ~rows["left_class"]).sum()), len(rows))
+        if flips is not None and flips > high - low:
+            return (
+                f"at eps = {eps:g} the search in low precision was wrong on {flips:.1%} of the images it found, more "
+                f'than the {high - low:.1%} of the interval of its robust accuracy; set precision = "full"'
+            )
+    return None
+
+
 def _metrics(rows: pd.DataFrame, targeted: bool) -> dict[str, Any]:
     count, right = len(rows), int(rows["correct"].sum())
     left = int(rows["left_class"].sum())
@@ -64,6 +78,7 @@ def _metrics(rows: pd.DataFrame, targeted: bool) -> dict[str, Any]:
         "mean_distance": rows["distance"].mean(),
         "forwards": rows.loc[rows["correct"], "forwards"].mean(),
         "backwards": rows.loc[rows["correct"], "backwards"].mean(),
+        "flip_rate": _flip_rate(rows),
     }
     if rows["decided"].all():
         # A sample without a verdict is neither robust nor broken: no share is better than a wrong one.
@@ -73,3 +88,9 @@ def _metrics(rows: pd.DataFrame, targeted: bool) -> dict[str, Any]:
             metrics |= {"success_rate": int(rows["success"].sum()) / right, "left_rate": left / right}
             metrics |= {"target_rate": int(rows["reached_target"].sum()) / right} if targeted else {}
     return metrics
+
+
+def _flip_rate(rows: pd.DataFrame) -> float | None:
+    """Share of the samples searched in low precision on which that was wrong; None where none was."""
+    known = rows["flipped"].dropna()
+    return float(known.mean()) if len(known) else None

@@ -83,7 +83,7 @@ def soft_margin(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Te
 
     Cross-entropy is softplus(-m) of this m, whose slope is 0 in float32 once the softmax is saturated.
     """
-    scores = victim(image)
+    scores = victim(image, batch.ids)
     wanted = (batch.y if batch.target is None else batch.target).unsqueeze(1)
     gap = scores.gather(1, wanted).squeeze(1) - scores.scatter(1, wanted, -torch.inf).logsumexp(1)
     return gap if batch.target is None else -gap, batch.margin(scores)

@@ -44,26 +44,30 @@ class DeepFool:
 
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """The first adversarial image of each sample, or the clean one; ``threat.eps`` is not looked at."""
+        return torch.cat([self._found(victim, batch[part], threat.norm) for part in victim.parts(len(batch))])
+
+    def _found(self, victim: Victim, batch: Batch, norm: Norm) -> Tensor:
+        """The same of as many samples as fit in one pass."""
         found, rows, image = batch.x.clone(), torch.arange(len(batch), device=batch.x.device), batch.x
         classes = rivals(victim, batch, self.candidates)
         for step in range(self.steps + 1):
-            image, scores = self._scores(victim, image, step < self.steps)
+            image, scores = self._scores(victim, batch, image, step < self.steps)
             margin = batch.margin(scores.detach())
             wins = margin.isfinite() & (margin < 0)
             found[rows[wins]] = image.detach()[wins]
             on = ~wins | victim.randomised
             if step == self.steps or not bool(on.any()):
                 break
-            move = _step(scores, image, batch.y, classes, threat.norm)
+            move = _step(scores, image, batch.y, classes, norm)
             image = (image.detach() + (1 + self.overshoot) * move)[on].clamp(0, 1)
             rows, batch, classes = rows[on], batch[on], classes[on]
         return found
 
-    def _scores(self, victim: Victim, image: Tensor, graph: bool) -> tuple[Tensor, Tensor]:
+    def _scores(self, victim: Victim, batch: Batch, image: Tensor, graph: bool) -> tuple[Tensor, Tensor]:
         """The image as a leaf of its own graph, and its scores (N, K), averaged over ``eot`` evaluations."""
         image = image.detach().requires_grad_(graph)
         with torch.set_grad_enabled(graph):
-            return image, torch.stack([victim(image) for _ in range(self.eot)]).mean(0)
+            return image, torch.stack([victim(image, batch.ids) for _ in range(self.eot)]).mean(0)
 
 
 def _step(scores: Tensor, image: Tensor, y: Tensor, classes: Tensor, norm: Norm) -> Tensor:

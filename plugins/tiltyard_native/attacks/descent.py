@@ -29,6 +29,13 @@ def measure(loss: Loss, victim: Victim, batch: Batch, image: Tensor, eot: int = 
     Averaging is for randomised victims: Athalye et al. 2018, "Synthesizing Robust Adversarial Examples",
     arXiv 1707.07397. A loss or margin that is no number counts as a failure, a gradient that is none as zero.
     """
+    found = [_measured(loss, victim, batch[part], image[part], eot) for part in victim.parts(len(image))]
+    value, margin, gradient = (torch.cat(column) for column in zip(*found, strict=True))
+    return _settled(value), _settled(margin), gradient
+
+
+def _measured(loss: Loss, victim: Victim, batch: Batch, image: Tensor, eot: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of as many images as fit in one pass."""
     image = image.detach().requires_grad_()
     value, margin, gradient = image.new_zeros(len(image)), image.new_zeros(len(image)), torch.zeros_like(image)
     for _ in range(eot):
@@ -38,7 +45,7 @@ def measure(loss: Loss, victim: Victim, batch: Batch, image: Tensor, eot: int = 
         gradient += slope.nan_to_num(0, 0, 0)
         value += lost.detach() / eot
         margin += reached.detach() / eot
-    return _settled(value), _settled(margin), gradient
+    return value, margin, gradient
 
 
 @torch.no_grad()
@@ -119,7 +126,7 @@ def best_of(victim: Victim, batch: Batch, attempts: Iterable[Attempt]) -> Tensor
 @torch.no_grad()
 def rivals(victim: Victim, batch: Batch, count: int) -> Tensor:
     """The ``count`` other classes (N, at most K - 1) that score highest on the clean image, highest first."""
-    scores = victim(batch.x).nan_to_num(0, 0, 0)
+    scores = victim(batch.x, batch.ids).nan_to_num(0, 0, 0)
     others = scores.scatter(1, batch.y.unsqueeze(1), -torch.inf)
     ranked: Tensor = others.argsort(dim=1, descending=True, stable=True)
     return ranked[:, : min(count, scores.shape[1] - 1)]

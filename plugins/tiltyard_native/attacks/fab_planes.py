@@ -73,9 +73,15 @@ def _plane_of(loss: Loss, eot: int, victim: Victim, batch: Batch, image: Tensor)
 
 
 def _nearest_class(norm: Norm, eot: int, victim: Victim, batch: Batch, image: Tensor) -> Plane:
+    found = [_nearest(norm, eot, victim, batch[part], image[part]) for part in victim.parts(len(image))]
+    margins, gaps, slopes = (torch.cat(column) for column in zip(*found, strict=True))
+    return margins, gaps, slopes
+
+
+def _nearest(norm: Norm, eot: int, victim: Victim, batch: Batch, image: Tensor) -> Plane:
     image = image.detach().requires_grad_()
     with torch.enable_grad():
-        scores = torch.stack([victim(image) for _ in range(eot)]).mean(0)
+        scores = torch.stack([victim(image, batch.ids) for _ in range(eot)]).mean(0)
     closest = torch.full_like(scores[:, 0], torch.inf, requires_grad=False)
     gap, slope = torch.zeros_like(closest), torch.zeros_like(image)
     for turn in range(1, scores.shape[1]):

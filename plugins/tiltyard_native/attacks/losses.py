@@ -19,13 +19,13 @@ Loss = Callable[[Victim, Batch, Tensor], tuple[Tensor, Tensor]]
 
 def margin_loss(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
     """The margin itself, as Carlini & Wagner 2017, arXiv 1608.04644, descend it."""
-    margin = batch.margin(victim(image))
+    margin = batch.margin(victim(image, batch.ids))
     return margin, margin
 
 
 def ce_loss(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
     """Less the cross-entropy of the label, or the cross-entropy of the target."""
-    scores = victim(image)
+    scores = victim(image, batch.ids)
     return _signed(F.cross_entropy(scores, _wanted(batch), reduction="none"), batch), batch.margin(scores)
 
 
@@ -35,7 +35,7 @@ def dlr_loss(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tenso
     The targeted form has the margin to the target on top, which is the paper's z_y - z_t wherever the label
     is the strongest of the other classes. Raises ``Incompatible`` where there are too few classes.
     """
-    scores = victim(image)
+    scores = victim(image, batch.ids)
     needed = _classes_of_dlr(batch.target is not None)
     if scores.shape[1] < needed:
         raise Incompatible(_too_few(scores.shape[1], needed))
@@ -45,7 +45,7 @@ def dlr_loss(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tenso
 
 def label_loss(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
     """Less the label scheme's training loss of the label, or that of the target. It sees no detector."""
-    return _signed(victim.loss(image, _wanted(batch)), batch), batch.margin(victim(image))
+    return _signed(victim.loss(image, _wanted(batch), batch.ids), batch), batch.margin(victim(image, batch.ids))
 
 
 LOSSES: dict[LossName, Loss] = {"margin": margin_loss, "ce": ce_loss, "dlr": dlr_loss, "label": label_loss}
@@ -56,19 +56,19 @@ def towards_margin(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor,
 
     This and the two below lead to one class, and return the margin to all the others with it.
     """
-    scores = victim(image)
+    scores = victim(image, batch.ids)
     return _gap(scores, batch), margin(scores, batch.y)
 
 
 def towards_ce(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
     """The cross-entropy of ``batch.target``."""
-    scores = victim(image)
+    scores = victim(image, batch.ids)
     return F.cross_entropy(scores, _wanted(batch), reduction="none"), margin(scores, batch.y)
 
 
 def towards_dlr(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
     """The targeted difference of logits ratio, (z_y - z_t) over the spread of the best scores; arXiv 2003.01690."""
-    scores = victim(image)
+    scores = victim(image, batch.ids)
     return _gap(scores, batch) / _spread(scores, targeted=True), margin(scores, batch.y)
 
 
