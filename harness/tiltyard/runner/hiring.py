@@ -27,7 +27,8 @@ def hire(
     name, _, address = engine.partition("://")
     if name != "ray":
         raise UserError(f"--engine {engine}: there is no such engine; choose {ENGINES}")
-    from ..workers.actors import Actors, connect
+    from ..workers.actors import Actors
+    from ..workers.cluster import connect
 
     ray = connect(address)
     return lambda index: Actors(ray, assignment, jobs, device.type == "cuda", index.find)

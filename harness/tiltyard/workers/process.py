@@ -49,6 +49,13 @@ class Worker:
         with contextlib.suppress(OSError):
             self.connection.send(task)
 
+    def read(self) -> bytes | None:
+        """The next message of a process that has one or is dead; None for one that is dead."""
+        try:
+            return self.connection.recv_bytes() if self.connection.poll() else None
+        except (EOFError, OSError):
+            return None
+
     def kill(self) -> str:
         """End the process and all that it started; returns how it ended, in words."""
         code = self._process.poll()

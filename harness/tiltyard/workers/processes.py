@@ -67,13 +67,10 @@ class Processes:
         self._assignment.withdraw()
 
     def _message(self, slot: int) -> Message:
-        connection = self._workers[slot].connection
-        try:
-            if not connection.poll():
-                return Died(self._ended(slot))
-            message = loads(connection.recv_bytes(), self._find)
-        except (EOFError, OSError):
+        content = self._workers[slot].read()
+        if content is None:
             return Died(self._ended(slot))
+        message = loads(content, self._find)
         if isinstance(message, Finished):
             self._busy.discard(slot)
         return message
