@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .contracts import Classifier, Data, LabelScheme, MissingFile
+from .contracts import Batch, Classifier, Data, LabelScheme, MissingFile
+from .evaluator import Verdict, judge
 from .events import EpochDone, Event
 from .problems import UserError
 from .results import Store
@@ -32,6 +33,7 @@ class Victims:
     _data: dict[Component, Data] = field(default_factory=dict)
     _classifiers: dict[Victim, Classifier] = field(default_factory=dict)
     _search: dict[tuple[Victim, Precision], tuple[StandIn, ...]] = field(default_factory=dict)
+    _clean: dict[tuple[Victim, bytes], Verdict] = field(default_factory=dict)
     _broken: dict[Victim, Exception] = field(default_factory=dict)
 
     def check(self, victims: Iterable[Victim]) -> None:
@@ -80,9 +82,17 @@ class Victims:
             self._search[victim, precision] = (*low, exact, StandIn(classifier, exact.chunk))
         return self._search[victim, precision]
 
+    def clean(self, victim: Victim, batch: Batch) -> Verdict:
+        """The victim's word on the images of a batch, asked for once, whatever attacks come after."""
+        key = victim, batch.ids.cpu().numpy().tobytes()
+        if key not in self._clean:
+            self._clean[key] = judge(self.classifier(victim), batch)
+        return self._clean[key]
+
     def _forget(self, victim: Victim) -> None:
         self._classifiers.pop(victim)
         self._search = {key: found for key, found in self._search.items() if key[0] != victim}
+        self._clean = {key: found for key, found in self._clean.items() if key[0] != victim}
 
     def trainer(self, victim: Victim) -> FitTrainer:
         """What fits a victim's networks."""

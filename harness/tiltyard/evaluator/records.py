@@ -44,6 +44,7 @@ def evaluate(
     eps: Sequence[float],
     *,
     search: Sequence[StandIn] = (),
+    clean: Verdict | None = None,
     targets: str = "random",
     seconds: float = math.inf,
 ) -> Evaluated:
@@ -51,10 +52,11 @@ def evaluate(
 
     The attack is called once for each of ``threats``: one per eps, or a single one without budget whose images
     are scored at every eps. ``search`` holds what the attack searches on, one after the other as long as there is
-    doubt; by default the victim itself. ``seconds`` is what one call may take.
+    doubt; by default the victim itself. ``clean`` is the victim's word on the clean images, where it is known.
+    ``seconds`` is what one call may take.
     """
     search = search or (StandIn(classifier),)
-    clean = judge(classifier, batch)
+    clean = clean or judge(classifier, batch)
     correct = clean.right(batch.y)
     tally = _Tally()
     for target in aims(batch, clean.scores, threats[0], targets):

@@ -39,13 +39,15 @@ class CellRunner:
         at_most = self.plan.benchmark.time_limit * calls(cell, victim.classes)
         self.report(CellStarted(cell, len(chosen), len(chosen) - len(left), at_most))
         for ids in left.split(self.plan.benchmark.batch_size) if len(left) else ():
+            batch = self._batch(cell, test, ids, device)
             done = evaluate(
                 victim,
                 cell.attack.object,
-                self._batch(cell, test, ids, device),
+                batch,
                 cell.threats,
                 cell.threat.eps,
                 search=search,
+                clean=self.victims.clean(cell.victim, batch),
                 targets=cell.threat.targets,
                 seconds=self.plan.benchmark.time_limit,
             )
