@@ -9,12 +9,15 @@ from typing import NoReturn
 
 import rich_click as click
 
+from tiltyard.inert import terminal_text
 from tiltyard.problems import UserError, refused_by_disk
 
 from . import audit as audit
 from . import bundle as bundle
+from . import cache as cache
 from . import compare as compare
 from . import doctor as doctor
+from . import merge as merge
 from .commands import again, bench
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
@@ -44,7 +47,7 @@ def main() -> NoReturn:
 
 
 def _tell(message: str) -> int:
-    click.echo(f"bench: {message}", err=True)
+    click.echo(terminal_text(f"bench: {message}"), err=True)
     return EXIT_USAGE
 
 

@@ -69,13 +69,15 @@ def _summary(report: Report) -> dict[str, object]:
 
 
 def _tell(file: Path, report: Report) -> None:
+    from tiltyard.inert import terminal_text
+
     from .board import ball_tables
     from .show import console
 
     for note in report.notes:
-        click.echo(f"note: {note}")
+        click.echo(terminal_text(f"note: {note}"))
     for finding in report.findings:
-        click.echo(f"does not hold: {finding}")
+        click.echo(terminal_text(f"does not hold: {finding}"))
     counts = f"{report.cells} cells, {report.clean} clean and {report.images} adversarial images judged"
     close = f", {report.borderline} verdicts too close to call" if report.borderline else ""
     click.echo(f"{file}: {'verified' if report.verified else 'NOT verified'}: {counts}{close}")

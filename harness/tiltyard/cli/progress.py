@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from tiltyard.events import AttackExamined, BatchDone, CellFinished, CellStarted, EpochDone, Event, VictimProbed
 
+from .show import InertConsole
+
 if TYPE_CHECKING:
     from tiltyard.spec import Cell, Plan
 
@@ -24,7 +26,7 @@ SHOWN = 16
 @contextlib.contextmanager
 def reporter(plan: Plan, *, quiet: bool, verbose: bool) -> Iterator[Callable[[Event], None]]:
     """A function that tells events on stderr; failures are told even when quiet."""
-    console = Console(stderr=True, soft_wrap=True)
+    console = InertConsole(stderr=True, soft_wrap=True)
     lines = Lines(console, len(plan.cells), verbose and not quiet)
     if quiet or not sys.stderr.isatty():
         yield lines

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from tiltyard.inert import terminal_text
 from tiltyard.parameters import keys, plain, words
 from tiltyard.plugins import Plugin, Plugins
 from tiltyard.spec.json_schema import first_sentence
@@ -30,9 +32,17 @@ PIPE_WIDTH = 200
 """Columns of a table that goes into a pipe, where there is no window to fit."""
 
 
+class InertConsole(Console):
+    """A console on which no text of a table or line can do more than be read."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The text, without what a terminal would obey."""
+        return super().render_str(terminal_text(text), **options)
+
+
 def console() -> Console:
     """The console of stdout; colours only on a terminal, and none under ``NO_COLOR``."""
-    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    return InertConsole() if sys.stdout.isatty() else InertConsole(width=PIPE_WIDTH)
 
 
 def listing(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..problems import UserError, suggest
 from .checking import QUARANTINE, Damage, damages
-from .column import Column, frame
+from .column import Column, frame, read_csv
 from .comparing import ATTACKS, COMPARISON, CURVES, LEADERBOARD, PAIRS, SEEDS, WORST
 from .files import DamagedError, read_checked, read_json, sha256, write, write_json, write_named
 from .images import Images
@@ -77,14 +77,12 @@ class Results:
 
     def csv(self, name: str) -> pd.DataFrame:
         """One of the tables of ``results.TABLES``, read from its CSV file."""
-        import pandas as pd
-
         if name not in TABLES:
             raise UserError(f'there is no table "{name}"{suggest(name, TABLES)}')
         if name not in self._csv and not (self.folder / f"{name}.csv").exists():
             raise UserError(f"{self.folder}: there is no {name}.csv; `bench run` writes the tables anew")
         if name not in self._csv:
-            self._csv[name] = _typed(pd.read_csv(self.folder / f"{name}.csv"), TABLES[name])
+            self._csv[name] = read_csv(self.folder / f"{name}.csv", TABLES[name])
         return self._csv[name]
 
     @cached_property

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..inert import csv_text, from_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,3 +30,29 @@ def frame(columns: Sequence[Column], rows: pd.DataFrame | Iterable[Any]) -> pd.D
     names = [column.name for column in columns]
     table = rows.reindex(columns=names) if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), columns=names)
     return table.astype({column.name: column.dtype for column in columns})
+
+
+def to_csv(table: pd.DataFrame) -> bytes:
+    """A table as the content of a CSV file in which no text is a formula."""
+    return _each_text(table, csv_text).to_csv(index=False).encode()
+
+
+def read_csv(path: Path, columns: Sequence[Column]) -> pd.DataFrame:
+    """The table of a CSV file, with the types of these columns."""
+    import pandas as pd
+
+    table = pd.read_csv(path)
+    table = table.astype({column.name: column.dtype for column in columns if column.name in table})
+    return _each_text(table, from_csv)
+
+
+def _each_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    import pandas as pd
+
+    texts = {name: column for name, column in table.items() if pd.api.types.is_string_dtype(column)}
+    return table.assign(
+        **{
+            str(name): column.map(lambda text: change(text) if isinstance(text, str) else text).astype(column.dtype)
+            for name, column in texts.items()
+        }
+    )

@@ -18,6 +18,7 @@ TEMPORARY = ".tmp"
 CHECKSUM = "checksum"
 """The last key of a JSON file: the sha256 of the file as it is without it."""
 _STATED = re.compile(r"-([0-9a-f]{16})\.[a-z]+")
+_LAST = re.compile(rb'"[0-9a-f]{64}"\n}\n\Z')
 
 
 class DamagedError(UserError):
@@ -97,11 +98,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
         raise DamagedError(path, f"cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise DamagedError(path, "holds no JSON object")
-    if (stated := content.pop(CHECKSUM, None)) is not None:
-        plain = _encoded(content)
-        whole = _encoded(content | {CHECKSUM: stated})
-        if raw != whole or stated != hashlib.sha256(plain).hexdigest():
-            raise DamagedError(path, "is not what was written, its checksum is another")
+    stated = content.pop(CHECKSUM, None)
+    # A last value that is a digest under any other key: the bit that flipped is in the name of the checksum.
+    if stated is None and not _LAST.search(raw):
+        return content
+    whole = _encoded(content | {CHECKSUM: stated})
+    if raw != whole or stated != hashlib.sha256(_encoded(content)).hexdigest():
+        raise DamagedError(path, "is not what was written, its checksum is another")
     return content
 
 

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..problems import UserError
 from .checking import FILES, set_right
-from .column import frame
+from .column import frame, to_csv
 from .files import read_checked, read_json, sha256, write, write_json, write_named
 from .images import Images
 from .schema import SAMPLES, SCHEMA
@@ -74,7 +74,7 @@ class Store:
         """Write each table as ``<name>.csv``, the results as ``results.parquet`` too, and ``provenance.json``."""
         write(self.folder / "results.parquet", tables["results"].to_parquet(index=False))
         for name, table in tables.items():
-            write(self.folder / f"{name}.csv", table.to_csv(index=False).encode())
+            write(self.folder / f"{name}.csv", to_csv(table))
         write_json(self.folder / "provenance.json", provenance)
 
 
