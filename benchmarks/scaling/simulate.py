@@ -16,16 +16,17 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tiltyard.events import BatchDone, CellStarted, Event
+from no_op import NoOp
+
+from tiltyard.events import Event
 from tiltyard.plugins import Plugins
 from tiltyard.results import Store
 from tiltyard.runner.graph import cell_steps
 from tiltyard.runner.index import Index
-from tiltyard.spec import Plan, plan
+from tiltyard.spec import plan
 from tiltyard.workers import DONE, Outcome, Processes, Task, coordinate
 from tiltyard.workers.crew import Finished, Message
 
@@ -59,8 +60,10 @@ def main() -> None:
         made = timed("plan", cells, lambda: plan(path, Plugins()))
         steps = timed("tasks and their order", cells, lambda: list(cell_steps(made.cells)))
         index = Index(made, Store(Path(folder)))
-        crew = Processes(NoOp(path), [{"OMP_NUM_THREADS": "1"}] * workers, index.find)
-        timed("start of the processes", cells, lambda: coordinate(steps[:1], crew, ignore, never))
+        place = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+        crew = Processes(NoOp(path), [place] * workers, index.find)
+        fits = [step for step in steps if step.task.kind == "fit"][:workers]
+        timed("start of the processes", cells, lambda: coordinate(fits, crew, ignore, never))
         timed(f"{workers} processes", cells, lambda: coordinate(steps, crew, ignore, never))
         crew.close()
         timed(f"{SLOTS} slots that cost nothing", cells, lambda: coordinate(steps, Instant(), ignore, never))
@@ -83,33 +86,6 @@ def ignore(event: Event) -> None:
 def never(task: Task, outcome: Outcome) -> None:
     """No task is lost here."""
     raise AssertionError(f"{task} was lost: {outcome.reason}")
-
-
-@dataclass(frozen=True)
-class NoOp:
-    """The assignment of workers that make the plan, tell the events of a cell of one batch, and do nothing."""
-
-    path: Path
-
-    def publish(self) -> None:
-        """Nothing has to be found."""
-
-    def withdraw(self) -> None:
-        """Nothing was left."""
-
-    def hands(self, report: Callable[[Event], None]) -> Callable[[Task], Outcome]:
-        """What answers with "done"."""
-        made: Plan = plan(self.path, Plugins())
-        index = Index(made, Store(self.path.parent))
-
-        def do(task: Task) -> Outcome:
-            if task.kind == "cell":
-                cell = index.cell(task.id)
-                report(CellStarted(cell, 1, 0, 1.0))
-                report(BatchDone(cell, 1))
-            return DONE
-
-        return do
 
 
 class Instant:

@@ -62,7 +62,8 @@ class Builder:
         chosen = [c for c in combinations if matrix.selected(c, patterns)]
         if not chosen:
             raise ConfigError([Problem(str(self.document.path), 0, "", "no cell is left after exclude and --only")])
-        cells = (_cell(c, seed, training, benchmark) for c in chosen for seed in benchmark.seeds)
+        victims: dict[tuple[int, ...], Victim] = {}
+        cells = (_cell(c, seed, training, benchmark, victims) for c in chosen for seed in benchmark.seeds)
         name = benchmark.name or self.document.path.stem
         return Plan(name, self.document.path, benchmark, fed(dict.fromkeys(cells)), self.files, tables)
 
@@ -230,12 +231,23 @@ def components(axis: str, tables: Sequence[Mapping[str, Any]], plugins: Plugins)
     return [entry.component for entry in entries if entry.component]
 
 
-def _cell(entries: Mapping[str, Entry], seed: int, training: Training, benchmark: Benchmark) -> Cell:
+def _cell(
+    entries: Mapping[str, Entry],
+    seed: int,
+    training: Training,
+    benchmark: Benchmark,
+    victims: dict[tuple[int, ...], Victim],
+) -> Cell:
+    """A cell; ``victims`` are those made so far, since an id is dear to compute."""
     parts = {axis: entry.component for axis, entry in entries.items() if entry.component}
-    source, threat = entries["model"].source, entries["threat"].threat
+    source, threat, attack = entries["model"].source, entries["threat"].threat, parts["attack"]
     assert source is not None
     assert threat is not None
-    victim = Victim(parts["dataset"], parts["model"], source, parts["labels"], parts["defence"], training, seed)
-    skip = skip_reason(victim, parts["attack"], threat)
-    attack, precision = parts["attack"], benchmark.precision
-    return Cell(victim, attack, threat, benchmark.samples, benchmark.sampling, skip, precision=precision)
+    key = (*(id(entry) for axis, entry in entries.items() if axis not in ("attack", "threat")), seed)
+    if key not in victims:
+        axes = parts["dataset"], parts["model"], source, parts["labels"], parts["defence"]
+        victims[key] = Victim(*axes, training, seed)
+    victim = victims[key]
+    skip = skip_reason(victim, attack, threat)
+    samples, sampling, precision = benchmark.samples, benchmark.sampling, benchmark.precision
+    return Cell(victim, attack, threat, samples, sampling, skip, precision=precision)

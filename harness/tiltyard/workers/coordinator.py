@@ -62,6 +62,7 @@ class Coordinator:
         self._lost = lost
         self._working: dict[int, Work] = {}
         self._homes: dict[int, str] = {}
+        self._taken: Counter[str] = Counter()
         self._deaths: Counter[tuple[Task, bool]] = Counter()
 
     def run(self) -> None:
@@ -74,26 +75,31 @@ class Coordinator:
 
     def _hand_out(self) -> None:
         for slot in self._crew.idle():
-            taken = Counter(home for other, home in self._homes.items() if other in self._working)
-            step = self._schedule.next(self._homes.get(slot, ""), taken)
+            step = self._schedule.next(self._homes.get(slot, ""), self._taken)
             if step is None:
                 return
             work = self._working[slot] = Work(step, SECONDS + GRACE if step.task.kind == "health" else None)
             work.heard()
             self._homes[slot] = step.home
+            self._taken[step.home] += 1
             self._crew.give(slot, self._schedule.task(step))
 
     def _take(self, slot: int, message: Message) -> None:
         if isinstance(message, Stopped):
             raise message.error
         if isinstance(message, Finished):
-            self._over(self._working.pop(slot).step, message.outcome)
+            self._over(self._free(slot).step, message.outcome)
         elif isinstance(message, Died):
             self._died(slot, message)
         else:
             if slot in self._working:
                 self._working[slot].heard(message)
             self._report(message)
+
+    def _free(self, slot: int) -> Work:
+        work = self._working.pop(slot)
+        self._taken[work.step.home] -= 1
+        return work
 
     def _over(self, step: Step, outcome: Outcome) -> None:
         for task, inherited in self._schedule.over(step.task, outcome):
@@ -102,9 +108,9 @@ class Coordinator:
     def _died(self, slot: int, message: Died) -> None:
         """Give the task to another worker, or give it up."""
         self._homes.pop(slot, None)
-        work = self._working.pop(slot, None)
-        if work is None:
+        if slot not in self._working:
             return
+        work = self._free(slot)
         case = (work.step.task, message.blameless)
         self._deaths[case] += 1
         if self._deaths[case] < (LOSSES if message.blameless else TRIES):

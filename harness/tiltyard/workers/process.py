@@ -13,6 +13,8 @@ from multiprocessing import Pipe
 from .assignment import Assignment
 from .task import Task
 
+DYING = 5.0
+"""Seconds that a process may take to end once it has closed its connection."""
 REAP = 10.0
 """Seconds to wait for the end of a process that was killed."""
 
@@ -56,13 +58,19 @@ class Worker:
         except (EOFError, OSError):
             return None
 
-    def kill(self) -> str:
-        """End the process and all that it started; returns how it ended, in words."""
-        code = self._process.poll()
+    def kill(self) -> None:
+        """End the process and all that it started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait(REAP)
         self.connection.close()
+
+    def bury(self) -> str:
+        """Clear away after a process that has closed its connection; returns how it ended, in words."""
+        code = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(DYING)
+        self.kill()
         return _words(code)
 
 

@@ -58,26 +58,26 @@ class Processes:
 
     def kill(self, slot: int) -> None:
         """End the process of a slot."""
-        self._ended(slot)
+        self._gone(slot).kill()
 
     def close(self) -> None:
         """End all processes."""
         for slot in list(self._workers):
-            self._ended(slot)
+            self._gone(slot).kill()
         self._assignment.withdraw()
 
     def _message(self, slot: int) -> Message:
         content = self._workers[slot].read()
         if content is None:
-            return Died(self._ended(slot))
+            return Died(self._gone(slot).bury())
         message = loads(content, self._find)
         if isinstance(message, Finished):
             self._busy.discard(slot)
         return message
 
-    def _ended(self, slot: int) -> str:
+    def _gone(self, slot: int) -> Worker:
         self._busy.discard(slot)
-        return self._workers.pop(slot).kill()
+        return self._workers.pop(slot)
 
 
 def environments(jobs: int | None, device: torch.device) -> list[dict[str, str]]:

@@ -41,18 +41,22 @@ class Relay:
         if worker is None or not (worker.connection.poll(WAIT) or not worker.alive):
             return []
         content = worker.read()
-        return [Died(self.kill()) if content is None else content]
+        if content is not None:
+            return [content]
+        self._worker = None
+        return [Died(worker.bury())]
 
     def rest(self) -> list[bytes | Died]:
         """Nothing, at once, for an idle process: being asked is all."""
         self._asked = time.monotonic()
         return []
 
-    def kill(self) -> str:
-        """End the process; returns how it ended, in words."""
+    def kill(self) -> None:
+        """End the process."""
         self._asked = time.monotonic()
         worker, self._worker = self._worker, None
-        return worker.kill() if worker else ""
+        if worker:
+            worker.kill()
 
     def _expire(self) -> None:
         while time.monotonic() - self._asked < LEASE:
