@@ -1,0 +1,77 @@
+"""The words of docs/performance.md; every number in it comes from perf.csv."""
+
+INTRODUCTION = """\
+# Performance
+
+tiltyard's attacks beside those of other libraries: what they find, what they ask of the network, what they take.
+Written by
+
+```console
+python benchmarks/perf/peers.py --data DIR --write docs/performance.md
+```
+
+(`--only 'cifar10_resnet20 pgd*'` measures some rows and leaves the others as they are, `--missing` those that are not
+in `benchmarks/perf/perf.csv` yet. The other libraries come with the extra `dev`; `DIR` holds the test images and the
+networks. Without `DIR` there are the digits of scikit-learn.)
+
+**How it is measured.** All implementations of a row run one after the other in one process with one thread, in an
+order that begins one later in each round; a ratio is the median over rounds of the seconds of the same round. Seconds
+are the process's own on a processor (other processes do not count) and the clock's on an accelerator, after it has
+finished. An implementation gets the same network, frozen and in eval mode, the same images (all of which the network
+gets right, spread evenly over the test set), steps, step size and kind of start. PGD's step is 2.5 eps / steps.
+
+**What is on whose account.** A peer is called as its users call it, on the plain network; being handed a frozen one
+spares ART and foolbox the parameter gradients that they would compute otherwise. tiltyard is called by
+`tiltyard.evaluate`, so that planning, hashing, guard, meters, two verdicts, records and tables are on its account and
+not on the peers'. What peers return is judged by tiltyard like its own images: outside box or ball, or still right, is
+no success. Robust accuracies that differ by one image count as equal: starts are random.
+
+**Columns**
+- **robust %**: images that hold at eps. eps is chosen for each network so that about half of them fall: the
+  median distance of a search for the nearest image. **median**:
+  median distance of attacks that look for the nearest image.
+- **passes**: forwards + backwards per image.
+- **by bare**: its time by that of 15 lines of PGD with as many gradients, which update the image and do nothing else. A
+  row whose number of gradients is not given in advance has none.
+- **tiltyard by it**: tiltyard's time by its time; below 1 tiltyard is faster.
+- **tiltyard torchattacks.pgd**, **tiltyard art.pgd**: the libraries' attacks as [wrapped](wrapped.md), through the same
+  door as native ones.
+- **of the peak**: operations of its passes, counted, by its time and by what a product of two float32 matrices reaches.
+
+**Networks.** `cifar10_resnet20` and `mnist_advertorch_std` (two convolutions) are published and
+are those of [fidelity](fidelity.md). `resnet18` is trained for this table by `benchmarks/perf/resnet18.toml`, on a part
+of the CIFAR-10 images and for minutes only: it is there for what its passes cost.
+
+**What a peer does otherwise**
+- torchattacks has no restarts for PGD; its `MultiAttack` of five is what its users take. Its C&W has no search for the
+  constant and gets all steps in one run.
+- adversarial-library's PGD does not look at its last image.
+- ART looks along a line in each step of C&W, at a cost that lets it meet the small network only.
+- ART's and torchattacks' AutoAttack are other sets of attacks than the authors'; only pyautoattack stands beside
+  `native.standard`. On a processor the suite does not meet ResNet-18.
+"""
+
+STEPS = """
+## One step
+
+Seconds of one step on one image where no image falls, without what happens once per call: the difference between 51
+steps and one. `bare, folded` is the bare loop on the network with batch normalisation folded into the convolutions, in
+channels-last layout. A native step has the meters of the harness in it, and the network that the harness shows it.
+"""
+
+MEMORY = """
+## Memory
+
+Peak of resident memory (on an accelerator of allocated memory) during PGD above what the process holds with network,
+images and libraries loaded, each in a fresh process, by the number of images in the batch.
+"""
+
+OPEN = """
+## Open
+
+Every row of `perf.csv` says in its `device` where it was measured. The program measures on CUDA where torch sees it,
+with the device synchronised, and against the matrix product in TF32, as convolutions use it, and in bf16; `--scale 16`
+gives it enough to do. While no row says `cuda`, that part has never been run, and the targets for an H200-class GPU
+are open: PGD-20 on ResNet-18 at least three times as fast as torchattacks, and at least 45 % of the bf16 peak under
+`torch.compile`.
+"""
