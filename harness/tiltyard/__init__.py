@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         margin,
         pixels,
         project,
+        refuse_bomb,
     )
     from .hookspecs import hookimpl
     from .victim import Victim
@@ -79,6 +80,7 @@ __all__ = [
     "margin",
     "pixels",
     "project",
+    "refuse_bomb",
     "results",
     "testing",
 ]

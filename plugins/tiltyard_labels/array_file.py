@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tiltyard import Files
+from tiltyard import Files, refuse_bomb
 
 from .codebook import Codes
 
@@ -24,9 +25,10 @@ def read(name: str, files: Files, classes: int, shapes: tuple[tuple[int, ...], .
     """
     path = files.find(name)
     try:
+        refuse_bomb(path)
         with path.open("rb") as stream:
             array = _only(np.load(stream, allow_pickle=False))
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{name}: expected a codebook in .npy or .npz form: {error}") from error
     wanted = " or ".join(str((classes, *shape)) for shape in shapes) or f"({classes}, *shape)"
     if array.dtype.kind not in "fiu":

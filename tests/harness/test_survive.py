@@ -141,13 +141,13 @@ def test_one_folder_killed_again_and_again_goes_forward(planned, uninterrupted: 
     same_tables(load(folder), uninterrupted)
 
 
-@pytest.mark.parametrize("once", [True, False], ids=["once", "from then on"])
-def test_a_disk_that_fails_at_each_thing_asked(planned, uninterrupted: Results, tmp_path: Path, once: bool) -> None:
-    """Full at the odd calls, broken at the even ones, or the other way round where it fails but once."""
-    plan = planned(*SMALL)
+def test_a_disk_that_fails_at_each_thing_asked(planned, uninterrupted: Results, tmp_path: Path) -> None:
+    """Full or broken, once or from then on: by turns, so that each kind of call meets each kind of failure."""
+    plan, turns = planned(*SMALL), list(itertools.product((full, broken), (True, False)))
     for n in points():
         folder = tmp_path / f"failed-{n}"
-        with Disk(n, full if n % 2 ^ once else broken, once=once)():
+        fault, once = turns[(n + n // len(turns)) % len(turns)]
+        with Disk(n, fault, once=once)():
             failure = _failure(plan, folder)
         if failure is None:
             break

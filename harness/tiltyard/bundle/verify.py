@@ -14,7 +14,7 @@ import torch
 from .. import __version__
 from ..contracts import Classifier, Split, pixels
 from ..problems import UserError
-from ..results import SAMPLES, CellFolder, Images, Store, load, read_json
+from ..results import CellFolder, Images, Store, load, read_json
 from ..runner import chosen_samples
 from ..spec import DATA, Cell, Plan, Victim
 from ..tabulate import identity
@@ -29,6 +29,8 @@ from .report import Report
 
 RECORD_BYTES = 1 << 12
 """Memory that one record may claim: more is no table of results."""
+TABLE_BYTES = 1 << 24
+"""Memory that any table may claim, however few its rows."""
 
 
 def verify(path: Path, data: Path | None = None, plugins: Iterable[Path] = ()) -> Report:
@@ -63,7 +65,9 @@ def _planned(
     """The plan of the bundle, and notes on what in it is not what is here."""
     installed = RecordedPlugins(plugins, manifest.parts.get("attack", {}).values())
     files = BundledFiles((data or DATA, Path()), manifest.files, folder)
-    cells = wanted(load(folder).table, Store(folder))
+    results = load(folder)
+    _refuse_oversize(folder / "results.parquet")
+    cells = wanted(results.table, Store(folder))
     plan, others = replan(manifest.name, provenance["config"], cells, of_bundle(manifest), installed, files)
     for difference in other_code(manifest, installed):
         report.note(f"made with other code: {difference}")
@@ -201,5 +205,6 @@ def _refuse_oversize(path: Path) -> None:
 
     facts = ParquetFile(path).metadata
     claimed = sum(facts.row_group(n).total_byte_size for n in range(facts.num_row_groups))
-    if claimed > RECORD_BYTES * max(facts.num_rows, 1) or facts.num_columns != len(SAMPLES):
-        raise ValueError(f"{path.name} is no table of records")
+    # A row of a real table takes a byte at least; a run-length code could claim any number of them.
+    if claimed > max(TABLE_BYTES, RECORD_BYTES * facts.num_rows) or facts.num_rows > path.stat().st_size:
+        raise ValueError(f"{path.name} would unfold to {claimed:,} bytes in {facts.num_rows:,} rows")

@@ -1,5 +1,6 @@
 """The words that the harness and its plugins share."""
 
+from .archives import refuse_bomb
 from .batch import Batch
 from .classifier import Classifier, Outputs, margin
 from .components import (
@@ -53,4 +54,5 @@ __all__ = [
     "margin",
     "pixels",
     "project",
+    "refuse_bomb",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..contracts import Data, LabelScheme, pixels
+from ..contracts import Data, LabelScheme, pixels, refuse_bomb
 from ..problems import UserError
 from ..spec.plan import Source, Victim
 from ..spec.tables import Statistics
@@ -115,12 +115,13 @@ def _tensors(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
+        refuse_bomb(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path}: holds more than tensors, and loading it could run code; save its state_dict() alone"
         ) from error
-    except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: is no checkpoint that can be read: {error}") from error
     except Exception as error:
         if type(error).__module__.startswith("safetensors"):

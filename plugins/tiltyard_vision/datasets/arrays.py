@@ -11,17 +11,20 @@ from zlib import error as ZlibError
 import numpy as np
 from numpy.typing import NDArray
 
+from tiltyard import refuse_bomb
+
 
 def npz_arrays(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
     """The named arrays of a file, without unpickling; raises ``ValueError`` naming the file and what it lacks."""
     try:
+        refuse_bomb(path)
         with path.open("rb") as stream:
             opened = np.load(stream, allow_pickle=False)
             if not isinstance(opened, np.lib.npyio.NpzFile):
                 raise ValueError(f"it holds one array; np.savez writes {', '.join(required)} as named ones")
             found = ", ".join(opened) or "none"
             arrays = {name: opened[name] for name in (*required, *optional) if name in opened}
-    except (OSError, ValueError, EOFError, BadZipFile, ZlibError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, ZlibError, MemoryError) as error:
         raise ValueError(f"{path} is not an .npz file of plain arrays: {error}") from error
     missing = [name for name in required if name not in arrays]
     if missing:

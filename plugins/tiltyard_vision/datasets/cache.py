@@ -48,7 +48,7 @@ def decoded(key: str, shape: tuple[int, ...], decode: Callable[[int], NDArray[np
                 f"decoded images cannot be kept in {path.parent} ({error}); $TILTYARD_CACHE names another folder"
             ) from error
     # Copy on write: torch wants a writable array, and nothing that is written to it reaches the file.
-    return torch.from_numpy(np.load(path, mmap_mode="c"))
+    return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
 
 
 def _write(path: Path, shape: tuple[int, ...], decode: Callable[[int], NDArray[np.uint8]]) -> None:

@@ -16,6 +16,9 @@ from tiltyard import Data, Files, Split
 from .cache import decoded, fingerprint
 from .image_tree import image_tree
 
+SLENDER = 100
+"""How many times longer than broad an image may be: it is resized before the square is cut out."""
+
 
 @dataclass(frozen=True)
 class ImageFolder:
@@ -71,9 +74,11 @@ def central_square(path: Path, shorter: int, size: int) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as opened:
             image = opened.convert("RGB")
-    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a damaged PNG
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow: SyntaxError for a damaged PNG
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     shortest = min(image.size)
+    if max(image.size) > SLENDER * shortest:
+        raise ValueError(f"{path} is {image.width} x {image.height} pixels: resized it would not fit the memory")
     if shortest != shorter:
         width, height = (shorter * side // shortest for side in image.size)
         image = image.resize((width, height), Image.Resampling.BILINEAR)

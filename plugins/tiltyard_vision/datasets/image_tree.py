@@ -91,7 +91,7 @@ def _annotated(annotations: Path, classes: tuple[str, ...]) -> Labelled:
     for number, line in enumerate(annotations.read_text(encoding="utf-8").splitlines(), 1):
         name, wnid = (*line.split("\t"), "", "")[:2]
         path = annotations.parent / "images" / name
-        if wnid not in labels or not path.is_file():
+        if wnid not in labels or Path(name).name != name or not path.is_file():
             raise ValueError(f"{annotations}, line {number}: {name!r} is no file in images, or {wnid!r} no class")
         files.append((path, labels[wnid]))
     return files
