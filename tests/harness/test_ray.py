@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of Ray's own
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     """Three nodes of one CPU each on this machine."""
-    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    if find_spec("ray") is None:
+        pytest.skip("the extra `ray` is not installed")
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_AUTH_MODE", "token")
     patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    from ray.cluster_utils import Cluster
+    from ray.cluster_utils import Cluster  # which reads the environment as it is imported
 
     before = os.umask(0o077)
     made = Cluster(initialize_head=True, head_node_args=NODE)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save
 from tables import same
 
 from conftest import TOY
 from tiltyard.problems import UserError
-from tiltyard.results import Store, load
+from tiltyard.results import Store, load, read_json, sha256, write, write_json
 from tiltyard.runner import Run, Share, pick_device
 from tiltyard.runner.merging import merge
 from tiltyard.spec import Plan
@@ -63,10 +64,10 @@ def test_merged_shards_are_one_run_and_train_each_network_once(planned, run, sha
 def test_what_needs_all_parts_is_done_after_the_merge(planned, run, sharded, tmp_path: Path) -> None:
     plan = planned(extra=MANY + TRANSFER)
     statuses = merge(tmp_path / "merged", sharded(plan, 2), [TOY])
-    assert statuses["unfinished"] == 4
+    assert statuses["unfinished"] == 8
     fine, events, merged = run(plan, tmp_path / "merged")
     assert fine
-    assert sum(getattr(event, "before", None) is False and event.status == "done" for event in events) == 4
+    assert sum(getattr(event, "before", None) is False and event.status == "done" for event in events) == 8
     same(run(plan, tmp_path / "whole")[2], merged)
 
 
@@ -85,7 +86,9 @@ def test_one_network_trained_twice_and_different_is_refused(planned, sharded, tm
     one = one.rename(tmp_path / "one")
     (other,) = sharded(plan, 1)
     record = next((other / "fits").glob("*/fit.json"))
-    record.write_text(record.read_text().replace('"sha256": "', '"sha256": "0'))
+    weights = record.with_name("model.safetensors")
+    write(weights, save({name: tensor + 1 for name, tensor in load_file(weights).items()}))
+    write_json(record, {**(read_json(record) or {}), "sha256": sha256(weights)})
     with pytest.raises(UserError, match="trained twice"):
         merge(tmp_path / "merged", [one, other], [TOY])
 
