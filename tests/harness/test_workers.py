@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tiltyard.provenance import plan_digest
 from tiltyard.results import Results, Store, load
 from tiltyard.runner import PlanAssignment, Recipe, Run, pick_device
 from tiltyard.runner.index import Index
+from tiltyard.victims import Victims
 from tiltyard.workers import Processes, coordinator, environments
 
 DEADLY = Path(__file__).with_name("deadly.py")
@@ -222,6 +224,16 @@ def test_no_worker_outlives_its_coordinator(recipe, tmp_path: Path) -> None:
 def _children(pid: int) -> Iterator[int]:
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         yield from map(int, path.read_text().split())
+
+
+def test_two_workers_that_want_one_network_train_it_once(planned, tmp_path: Path) -> None:
+    plan, epochs = planned(), list[Event]()
+    pair = [Victims(plan, Store(tmp_path / "fits"), CPU, epochs.append) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda victims: victims.classifier(plan.victims[0]), pair)
+    assert len(epochs) == 2
+    for name, tensor in first.state_dict().items():
+        assert tensor.equal(second.state_dict()[name])
 
 
 def test_gpus_are_dealt_out_in_turn(monkeypatch) -> None:

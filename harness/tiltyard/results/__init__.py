@@ -14,7 +14,7 @@ from .comparing import ATTACKS, COMPARISON, CURVES, LEADERBOARD, PAIRS, SEEDS, W
 from .files import DamagedError, read_checked, read_json, sha256, write, write_json, write_named
 from .images import Images
 from .schema import DETECTION, EPOCHS, MASKING, RESULTS, SAMPLES, SCHEMA, STATUSES, TABLES, VERDICTS
-from .store import CellFolder, Store, check_schema
+from .store import CellFolder, Store, alone, check_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,7 @@ __all__ = [
     "Images",
     "Results",
     "Store",
+    "alone",
     "damages",
     "frame",
     "load",

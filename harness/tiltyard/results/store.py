@@ -134,6 +134,15 @@ class CellFolder:
         write_json(self.folder / "cell.json", {**summary, FILES: {path.name: sha256(path) for path in files}})
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder that several workers want to fill, waiting for whoever has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def check_schema(folder: Path) -> None:
     """Refuse a folder that a newer version wrote."""
     found = (read_json(folder / "schema.json") or {}).get("schema", SCHEMA)

@@ -15,12 +15,15 @@ from torch import Tensor
 from ..contracts import Category, Classifier, Data, Incompatible, LabelScheme, Objective, Split, pixels
 from ..parameters import plain
 from ..problems import UserError
-from ..results import Store, read_json, sha256, write, write_json
+from ..results import Store, alone, read_json, sha256, write, write_json
 from ..spec import Victim, digest
 from .checkpoint import Checkpoints
 from .fit import Epoch, fit, own_loss
 from .network import build
 from .split import divide
+
+WEIGHTS, RECORD = "model.safetensors", "fit.json"
+"""The files of a fit."""
 
 CALIBRATION = 2048
 """Held-out images on which scores are calibrated and thresholds fitted, at most."""
@@ -78,12 +81,23 @@ class FitTrainer:
 
     def _fit(self, classifier: Classifier, objective: Objective, key: str) -> None:
         folder = self._store.fit(digest(self._victim.fit_identity | {"key": key}))
-        weights, record = folder / "model.safetensors", folder / "fit.json"
-        if (known := read_json(record)) is not None:
-            self._load(classifier, weights, known)
+        if self._loaded(classifier, folder):
             return
         if not self._trains:
-            raise UserError(f"{weights}: there is no such fit, and none is made")
+            raise UserError(f"{folder / WEIGHTS}: there is no such fit, and none is made")
+        with alone(folder):
+            if not self._loaded(classifier, folder):  # which another worker may have made meanwhile
+                self._make(classifier, objective, key, folder)
+
+    def _loaded(self, classifier: Classifier, folder: Path) -> bool:
+        known = read_json(folder / RECORD)
+        if known is None:
+            return False
+        self._load(classifier, folder / WEIGHTS, known)
+        return True
+
+    def _make(self, classifier: Classifier, objective: Objective, key: str, folder: Path) -> None:
+        weights = folder / WEIGHTS
         train, held_out = self._splits
         words = f"{self._victim.network_words}{f' · {key}' if key else ''}"
         checkpoints = Checkpoints(folder, self._device)
@@ -108,7 +122,7 @@ class FitTrainer:
             "epochs": [asdict(epoch) for epoch in history],
             "identity": plain(self._victim.fit_identity | {"key": key}),
         }
-        write_json(record, content)
+        write_json(folder / RECORD, content)
         checkpoints.clear()
 
     def _save(self, classifier: Classifier, path: Path) -> None:
