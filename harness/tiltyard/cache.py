@@ -54,7 +54,7 @@ def entries(folder: Path, plugins: Iterable[Path] = (), data: Path | None = None
 def remove(gone: Iterable[Entry]) -> None:
     """Remove entries; only for who holds the lock of their folder."""
     for entry in gone:
-        if entry.path.is_dir():
+        if entry.path.is_dir() and not entry.path.is_symlink():  # of a link, the link alone
             shutil.rmtree(entry.path)
         else:
             entry.path.unlink(missing_ok=True)

@@ -99,6 +99,15 @@ def test_gc_keeps_what_a_killed_run_has_not_put_into_tables_yet(folder: Path, ca
     assert unfinished.exists()
 
 
+def test_gc_of_a_link_leaves_what_it_leads_to(folder: Path, cache: Command, tmp_path: Path) -> None:
+    (unused,) = (entry.path for entry in entries(folder, [TOY]) if entry.kind == "cells" and not entry.used)
+    unused.rename(elsewhere := tmp_path / "elsewhere")
+    unused.symlink_to(elsewhere)
+    assert cache("gc", folder, "--yes")[0] == 0
+    assert not unused.is_symlink()
+    assert (elsewhere / "cell.json").exists()
+
+
 def test_gc_does_not_touch_what_a_run_holds(folder: Path, cache: Command) -> None:
     before = set(folder.rglob("*"))
     with Store(folder).locked():

@@ -198,6 +198,12 @@ def test_a_benchmark_cannot_be_called_by_a_path(planned: Callable[..., Plan], na
         planned(('name = "toy"', f"name = {json.dumps(name)}"))
 
 
+@pytest.mark.parametrize("use", ["os.system", "tiltyard.results.load", "../evil.attack", "/tmp/evil.py", "evil"])
+def test_a_benchmark_names_plugins_and_never_modules(planned: Callable[..., Plan], use: str) -> None:
+    with pytest.raises(UserError, match="use"):
+        planned(('use = "toy.descent"', f'use = "{use}"'))
+
+
 ASKS = {"load": {"torch": "weights_only=True", "np": "allow_pickle=False"}}
 BANNED = {
     "pickle.load", "pickle.loads", "torch.jit.load", "torch.export.load", "pd.read_pickle", "pandas.read_pickle",

@@ -28,9 +28,14 @@ A run writes one folder, `results/<name>/`:
 | `provenance.json` | versions, device, plugins with all parameters, data digests, git revision, configuration |
 | `cells/<id>/images-*.safetensors` | verified images that broke the victim: `sample`, `target`, `eps` of the call |
 | `cells/<id>/samples.parquet` | a row per sample, eps and target: everything else is computed from these |
-| `cells/<id>/cell.json` | the cell in words, its status and the seconds it took; `error.txt` beside it if it failed |
+| `cells/<id>/cell.json` | the cell in words, status, seconds, sha256 of its files; `error.txt` beside it if it failed |
 | `fits/<id>/` | a fitted network: `model.safetensors`, `fit.json` with its sha256, identity and epochs |
 | `schema.json` | the version of all this: {SCHEMA}. A newer one is refused |
+| `quarantine/` | files that were not what was written, and `log.txt` about them; see [reliability](reliability.md) |
+
+The last key of every JSON file is its own `checksum`; the names of images tell the first sample of the batch and how
+their sha256 begins. In CSV files a text that a spreadsheet would compute (it begins with `=`, `+`, `-`, `@`, a tab or a
+line break) has a `'` before it; `tiltyard.results` takes it off, and parquet files have none.
 
 From Python:
 
