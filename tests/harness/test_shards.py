@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from safetensors.torch import load_file, save
 from tables import same
 
 from conftest import TOY
+from tiltyard.cli import bench
 from tiltyard.problems import UserError
 from tiltyard.results import Store, load, read_json, sha256, write, write_json
 from tiltyard.runner import Run, Share, pick_device
@@ -69,6 +71,21 @@ def test_what_needs_all_parts_is_done_after_the_merge(planned, run, sharded, tmp
     assert fine
     assert sum(getattr(event, "before", None) is False and event.status == "done" for event in events) == 8
     same(run(plan, tmp_path / "whole")[2], merged)
+
+
+def test_the_commands_run_and_merge_shards(planned, monkeypatch, tmp_path: Path) -> None:
+    plan = planned(extra=MANY)
+    monkeypatch.chdir(tmp_path)
+    words = ["run", str(plan.path), "--plugin", str(TOY), "--set", "benchmark.doctor=false", "--device", "cpu"]
+    for number in (1, 2):
+        done = CliRunner().invoke(bench, [*words, "--shard", f"{number}/2"], standalone_mode=False)
+        assert done.return_value == 0
+    folders = [f"results/toy.shards/{number}-of-2" for number in (1, 2)]
+    done = CliRunner().invoke(bench, ["merge", "results/toy", *folders, "--plugin", str(TOY)], standalone_mode=False)
+    assert done.exception is None
+    assert "8 cells done" in done.stdout
+    assert "unfinished" not in done.stdout
+    assert load("results/toy").provenance["merged"] == folders
 
 
 def test_shards_of_different_plans_are_not_merged(planned, sharded, tmp_path: Path) -> None:

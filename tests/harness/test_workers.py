@@ -14,9 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tables import same
 
 from conftest import TOY
+from tiltyard.cli import bench
 from tiltyard.events import BatchDone, CellFinished, Event
 from tiltyard.problems import UserError
 from tiltyard.provenance import plan_digest
@@ -234,6 +236,13 @@ def test_two_workers_that_want_one_network_train_it_once(planned, tmp_path: Path
     assert len(epochs) == 2
     for name, tensor in first.state_dict().items():
         assert tensor.equal(second.state_dict()[name])
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "many"])
+def test_a_number_of_jobs_that_cannot_be_is_refused(jobs: str) -> None:
+    done = CliRunner().invoke(bench, ["run", "x.toml", "--jobs", jobs])
+    assert done.exit_code == 2
+    assert 'write a number from 1 on, or "auto"' in " ".join(done.output.replace("│", "").split())
 
 
 def test_gpus_are_dealt_out_in_turn(monkeypatch) -> None:

@@ -37,6 +37,12 @@ class Recipe:
         return plan(self.toml, Plugins(self.plugins), self.data, self.overrides, self.only)
 
 
+def _umask() -> int:
+    """The modes that files of this process do not get."""
+    os.umask(before := os.umask(0o077))
+    return before
+
+
 @dataclass(frozen=True)
 class PlanAssignment:
     """How a worker gets to its plan, its store and its device: see ``workers.Assignment``."""
@@ -49,6 +55,7 @@ class PlanAssignment:
     folder: Path = field(default_factory=Path.cwd)
     """Where relative paths begin."""
     token: str = field(default_factory=lambda: secrets.token_hex(8))
+    umask: int = field(default_factory=_umask)
 
     def publish(self) -> None:
         """Leave the token where the workers must find it."""
@@ -60,6 +67,7 @@ class PlanAssignment:
 
     def hands(self, report: Callable[[Event], None]) -> Callable[[Task], Outcome]:
         """What does the tasks in this process; raises ``UserError`` where it would be other work."""
+        os.umask(self.umask)
         try:
             os.chdir(self.folder)
             found = (self.results / TOKEN).read_text()

@@ -51,7 +51,6 @@ class Actors:
         self._began = time.monotonic()
         self._looked = -LOOK
         self._last_error = "no actor was given a place"
-        assignment.publish()
 
     @property
     def size(self) -> int:
@@ -111,6 +110,7 @@ class Actors:
         self._assignment.withdraw()
 
     def _start(self) -> None:
+        self._assignment.publish()
         options = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
         options |= {"num_gpus": 1} if self._unit == "GPU" else {}
         threads = {} if self._unit == "GPU" else {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}

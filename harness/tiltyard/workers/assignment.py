@@ -13,7 +13,7 @@ class Assignment(Protocol):
     """How a worker comes to do the tasks of its coordinator; it is sent pickled."""
 
     def publish(self) -> None:
-        """Called by the coordinator before the first worker is started."""
+        """Called by the coordinator before a worker is started."""
 
     def withdraw(self) -> None:
         """Called by the coordinator after the last worker has ended."""

@@ -24,7 +24,6 @@ class Processes:
         self._find = find
         self._workers: dict[int, Worker] = {}
         self._busy: set[int] = set()
-        assignment.publish()
 
     @property
     def size(self) -> int:
@@ -43,6 +42,7 @@ class Processes:
     def give(self, slot: int, task: Task) -> None:
         """Send a task to the process of a slot, which is started if there is none."""
         if slot not in self._workers:
+            self._assignment.publish()
             self._workers[slot] = Worker(self._assignment, self._environments[slot])
         self._busy.add(slot)
         self._workers[slot].give(task)
