@@ -50,7 +50,7 @@ eps = "8/255"
 
 
 def main() -> None:
-    """Print a line for each stage: seconds, microseconds a cell, megabytes at the peak so far."""
+    """Print a line for each stage: seconds, those of the coordinator's CPU, the same a cell, megabytes at the peak."""
     cells = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     workers = int(sys.argv[2]) if len(sys.argv) > 2 else 2
     with tempfile.TemporaryDirectory() as folder:
@@ -71,11 +71,12 @@ def main() -> None:
 
 def timed(words: str, cells: int, work: Callable[[], ResultT]) -> ResultT:
     """What ``work`` returns, and a line about it."""
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     result = work()
-    spent = time.perf_counter() - started
+    spent, busy = time.perf_counter() - started, time.process_time() - busy
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{words:32}{spent:9.2f} s{1e6 * spent / cells:10.1f} us a cell{peak:9.0f} MB", flush=True)
+    cost = f"{spent:8.2f} s {busy:8.2f} s CPU {1e6 * busy / cells:8.1f} us CPU a cell {peak:7.0f} MB"
+    print(f"{words:32}{cost}", flush=True)
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -112,6 +113,14 @@ def test_a_worker_that_dies_is_recorded_and_a_node_that_joins_is_used(cluster, d
     reasons = results.table.drop_duplicates("attack").set_index("attack")["reason"]
     assert "ended itself with exit code 7, 2 times" in reasons.filter(like="deadly").iloc[0]
     assert len(log.read_text().split()) == 2
+
+
+def test_an_actor_that_nobody_asks_ends_itself() -> None:
+    program = (
+        "import time; from tiltyard.workers import relay; relay.LEASE = 0.1\n"
+        "kept = relay.Relay(None, {}); time.sleep(100)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=90).returncode == 1
 
 
 def test_without_ray_the_install_line_is_told(monkeypatch) -> None:
