@@ -44,19 +44,25 @@ class Setting:
     seconds: float
 
     @cache  # noqa: B019 - one setting a process
-    def loaded(self, place: Place, factor: float) -> Loaded:
-        """A place's network with its images times ``factor``."""
-        return place.load(self.data, self.fits, self.device, max(2, round(place.count * self.scale * factor)))
+    def whole(self, place: Place) -> Loaded:
+        """A place's network with all the images that its rows need."""
+        return place.load(self.data, self.fits, self.device, place.count * self.scale)
+
+    def loaded(self, place: Place, share: float) -> Loaded:
+        """A place's network with a share of its images, spread evenly over them."""
+        network, x, y = self.whole(place)
+        chosen = torch.linspace(0, len(x) - 1, max(2, round(len(x) * share))).round().long().to(x.device)
+        return network, x[chosen], y[chosen]
 
     @cache  # noqa: B019
     def eps(self, place: Place, norm: Norm) -> float:
         """At which about half of a place's images fall."""
-        return place.eps[norm] if place.eps else half_broken(self.loaded(place, 1), norm)
+        return place.eps[norm] if place.eps else half_broken(self.whole(place), norm)
 
     @cache  # noqa: B019
     def flops(self, place: Place) -> Flops:
         """Of one image of a place."""
-        network, x, _ = self.loaded(place, 1)
+        network, x, _ = self.whole(place)
         return Flops.of(network, x)
 
 
