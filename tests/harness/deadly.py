@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -21,10 +20,7 @@ def end(way: str) -> None:
         os._exit(7)
     if way == "hang":
         sum(range(10**13))  # one call into compiled code, which no alarm interrupts
-    if way == "sleep":
-        time.sleep(600)
-    if way:
-        os.kill(os.getpid(), signal.Signals[way])
+    os.kill(os.getpid(), signal.Signals[way])
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,6 @@ class Deadly:
     norms: ClassVar[frozenset[str]] = frozenset({"linf"})
     way: str
     log: str
-    once: bool = False
     from_sample: int = 0
     """Batches before this sample are left in peace."""
 
@@ -43,8 +38,7 @@ class Deadly:
         if int(batch.ids.max()) >= self.from_sample:
             with Path(self.log).open("a") as file:
                 file.write(f"{os.getpid()}\n")
-            if not self.once or len(Path(self.log).read_text().split()) == 1:
-                end(self.way)
+            end(self.way)
         return batch.x + 0.01 * threat.eps
 
 

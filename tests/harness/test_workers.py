@@ -168,13 +168,6 @@ def test_what_kills_its_worker_is_tried_twice_and_recorded(recipe, shared, tmp_p
         assert all(map(gone, map(int, logs[way].read_text().split())))
 
 
-def test_one_accident_is_forgiven(recipe, shared, tmp_path: Path) -> None:
-    extra = f'[[attack]]\nuse = "deadly.attack"\nway = "SIGKILL"\nonce = true\nlog = "{tmp_path / "log"}"\n'
-    fine, _, results = shared(recipe(extra))
-    assert fine
-    assert set(results.table["status"]) == {"done"}
-
-
 def test_a_training_that_kills_its_worker_fails_the_cells_of_its_victim_alone(recipe, shared) -> None:
     fine, _, results = shared(recipe('[[defence]]\nuse = "deadly.defence"\n'))
     assert not fine
@@ -185,7 +178,7 @@ def test_a_training_that_kills_its_worker_fails_the_cells_of_its_victim_alone(re
 
 
 def test_health_checks_that_kill_their_worker_are_a_fault_of_the_attack(recipe, shared, tmp_path: Path) -> None:
-    extra = f'[[attack]]\nuse = "deadly.attack"\nway = "exit"\nlog = "{tmp_path / "log"}"\nonce = false\n'
+    extra = f'[[attack]]\nuse = "deadly.attack"\nway = "exit"\nlog = "{tmp_path / "log"}"\n'
     made = recipe(extra, ("benchmark.masking=false", "benchmark.samples=2"))
     made = Recipe(made.toml, overrides=made.overrides, only=("attack=deadly.*",), plugins=PLUGINS)
     _, _, results = shared(made)

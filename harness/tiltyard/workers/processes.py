@@ -40,7 +40,9 @@ class Processes:
         return [slot for slot in range(self.size) if slot not in self._busy]
 
     def give(self, slot: int, task: Task) -> None:
-        """Send a task to the process of a slot, which is started if there is none."""
+        """Send a task to the process of a slot, which is started if there is none, or none alive."""
+        if slot in self._workers and not self._workers[slot].alive:
+            self._gone(slot).kill()
         if slot not in self._workers:
             self._assignment.publish()
             self._workers[slot] = Worker(self._assignment, self._environments[slot])

@@ -30,6 +30,8 @@ class Relay:
 
     def give(self, task: Task) -> None:
         """Send a task to the process."""
+        if self._worker and not self._worker.alive:
+            self.kill()
         if self._worker is None:
             self._worker = Worker(self._assignment, self._environment)
         self._worker.give(task)
