@@ -112,7 +112,7 @@ def test_a_worker_that_dies_is_recorded_and_a_node_that_joins_is_used(cluster, d
     assert not fine
     reasons = results.table.drop_duplicates("attack").set_index("attack")["reason"]
     assert "ended itself with exit code 7, 2 times" in reasons.filter(like="deadly").iloc[0]
-    assert len(log.read_text().split()) == 2
+    assert len(log.read_text().split()) in (2, 4)  # twice, or twice in each half if there was a worker to spare
 
 
 def test_an_actor_that_nobody_asks_ends_itself() -> None:
