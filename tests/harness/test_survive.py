@@ -127,7 +127,7 @@ def test_a_kill_at_each_thing_asked_of_the_disk(planned, uninterrupted: Results,
         assert run_in(plan, folder, again.append)
         assert sum(event.samples for event in again if isinstance(event, BatchDone)) == 16 - kept
         same_tables(load(folder), uninterrupted)
-        assert not list(folder.rglob(".*.tmp"))
+        assert {path.name for path in folder.rglob("*.*")} == {path.name for path in uninterrupted.folder.rglob("*.*")}
     assert n > 60
 
 
@@ -152,6 +152,7 @@ def test_a_disk_that_fails_at_each_thing_asked(planned, uninterrupted: Results, 
         if failure is None:
             break
         assert refused_by_disk(failure)  # what the command line tells in one line, with the command to go on with
+        assert str(folder) in str(failure.filename)
         whole(folder)
         assert not list(folder.rglob(".*.tmp"))
         assert run_in(plan, folder)

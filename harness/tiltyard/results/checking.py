@@ -51,7 +51,17 @@ def set_right(folder: Path) -> list[Damage]:
         _LOG.warning("%s: %s; set aside in %s, computed anew", damage.file, damage.reason, folder / QUARANTINE)
         for path in damage.lost:
             _set_aside(folder, path, damage)
+    _tidy(folder)
     return found
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what was on its way out when a run was killed: parts that are joined, checkpoints of finished fits."""
+    for records, left in (("cells/*/cell.json", "part-*.parquet"), ("fits/*/fit.json", "unfinished*.pt")):
+        for record in folder.glob(records):
+            if (read_json(record) or {}).get("status", "done") == "done":
+                for path in record.parent.glob(left):
+                    path.unlink()
 
 
 def _set_aside(folder: Path, path: Path, damage: Damage) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +31,29 @@ class DamagedError(UserError):
 
 def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, and durably: a temporary one beside it, synced, renamed, the folder synced."""
-    _make(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
+    with _naming(path):
+        _make(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)
+            os.replace(name, path)  # noqa: PTH105 - the one rename; tests make it fail
+        finally:
+            Path(name).unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A disk that refuses to write or sync names no file: this one does."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        os.replace(name, path)  # noqa: PTH105 - the one rename; tests make it fail
-    finally:
-        Path(name).unlink(missing_ok=True)
-    sync_folder(path.parent)
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def write_named(folder: Path, stem: str, suffix: str, content: bytes) -> Path:
