@@ -58,8 +58,9 @@ class Victim(nn.Module):
         return self.classifier.loss(metered.to(_dtype(self.classifier, x)), y).to(x.dtype)
 
     def parts(self, count: int) -> list[slice]:
-        """``count`` rows in parts of ``chunk``."""
-        return [slice(at, min(at + self.chunk, count)) for at in range(0, count, self.chunk)] or [slice(0, 0)]
+        """``count`` rows in as few parts of at most ``chunk`` as can be, all about as large: a small one is slow."""
+        number = -(-count // self.chunk) or 1
+        return [slice(count * n // number, count * (n + 1) // number) for n in range(number)]
 
     def one_by_one(self, batch: Batch, attack: Callable[[Victim, Batch], Tensor]) -> Tensor:
         """Images (N, C, H, W) from one call of ``attack`` per sample, for code that mixes up the samples of a batch."""
