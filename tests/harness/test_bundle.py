@@ -21,7 +21,7 @@ from conftest import TOY
 from tiltyard import Category, Classifier
 from tiltyard.bundle import pack, rounding, verify
 from tiltyard.contracts import distance, project
-from tiltyard.evaluator import records, verdict
+from tiltyard.evaluator import search, verdict
 from tiltyard.masking import escalation
 from tiltyard.problems import UserError
 from tiltyard.training import trainer
@@ -81,7 +81,7 @@ def test_every_image_is_judged_once_and_nothing_is_attacked_or_trained(tmp_path:
 
     monkeypatch.setattr(Classifier, "outputs", counted)
     monkeypatch.setattr(trainer, "fit", never)
-    monkeypatch.setattr(records, "attempt", never)
+    monkeypatch.setattr(search, "attempt", never)
     report = check(path)
     assert report.verified, report.findings
     assert sum(seen) == report.clean + report.images
