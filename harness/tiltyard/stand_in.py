@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ CACHE = 2**27
 """Bytes of activations of one pass on the CPU: more are slower, since every layer waits for memory."""
 PART_OF_GPU = 8
 """On a GPU a pass may fill one in so many bytes of its memory."""
-MOST = {"cpu": 128, "cuda": 1024}
+MOST = defaultdict(lambda: 1024, cpu=128)
 """Images of a pass at most, by kind of device: beyond that nothing is gained."""
 
 
@@ -147,4 +147,4 @@ def _chunk(size: float, device: torch.device) -> int:
     """Images of a pass: the power of two whose activations of ``size`` bytes an image fit."""
     room = CACHE if device.type == "cpu" else torch.cuda.get_device_properties(device).total_memory // PART_OF_GPU
     fitting = max(int(room / max(size, 1.0)), 1)
-    return int(min(2 ** (fitting.bit_length() - 1), MOST.get(device.type, MOST["cuda"])))
+    return int(min(2 ** (fitting.bit_length() - 1), MOST[device.type]))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import Batch, Classifier, Outputs, margin
+from ..stand_in import MOST
 from ..victim import outputs
 
 
@@ -47,7 +48,7 @@ def judge(classifier: Classifier, batch: Batch, images: Tensor | None = None, tr
     numbers that belong to seed, trial and sample: the answer it would have given in use, and the same in any batch.
     """
     x = batch.x if images is None else images
-    scores, rejection = _trials(classifier, batch, x, trial) if classifier.randomised else outputs(classifier, x)
+    scores, rejection = _trials(classifier, batch, x, trial) if classifier.randomised else _said(classifier, x)
     finite = scores.isfinite().all(1)
     score_margin = margin(scores, batch.y)
     if rejection is None:
@@ -55,6 +56,11 @@ def judge(classifier: Classifier, batch: Batch, images: Tensor | None = None, tr
         return Verdict(scores, none, scores.argmax(1), torch.zeros_like(finite), score_margin, finite)
     joint = torch.maximum(score_margin, rejection)
     return Verdict(scores, rejection, scores.argmax(1), rejection > 0, joint, finite & rejection.isfinite())
+
+
+def _said(classifier: Classifier, x: Tensor) -> Outputs:
+    """Scores and rejections, a pass at a time: a large batch takes no more memory than a small one."""
+    return _joined([outputs(classifier, part) for part in x.split(MOST[x.device.type])])
 
 
 def _trials(classifier: Classifier, batch: Batch, x: Tensor, trial: str) -> Outputs:
@@ -65,6 +71,10 @@ def _trials(classifier: Classifier, batch: Batch, x: Tensor, trial: str) -> Outp
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(batch[torch.tensor([row], device=x.device)].keyed(f"verdict on {trial}").call_seed)
             found.append(outputs(classifier, x[row : row + 1]))
+    return _joined(found)
+
+
+def _joined(found: list[Outputs]) -> Outputs:
     scores = torch.cat([one.scores for one in found])
     rejections = [one.rejection for one in found if one.rejection is not None]
     return Outputs(scores, torch.cat(rejections) if rejections else None)
