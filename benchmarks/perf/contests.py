@@ -63,7 +63,7 @@ def pgd(steps: int, restarts: int) -> Contest:
         steps * restarts,
         {
             OURS: lambda eps: PGD(steps=steps, step_size=stride(eps), restarts=restarts, loss="ce"),
-            **({} if restarts > 1 else wrapped),
+            **({} if restarts > 1 else {f"{OURS} as it comes": lambda eps: PGD(steps=steps)} | wrapped),
         },
         {
             "torchattacks": lambda eps: torchattacks("PGD", eps=eps, alpha=stride(eps), steps=steps, restarts=restarts),

@@ -91,7 +91,7 @@ def _right(made: Plan, victims: Victims, count: int) -> Loaded:
 
 PLACES = (
     Place("resnet18", trained(HERE / "resnet18.toml"), 16, large=True),
-    Place("cifar10_resnet20", from_paper("cifar10_resnet20"), 128, {"linf": 0.55 / 255, "l2": 0.092}),
+    Place("cifar10_resnet20", from_paper("cifar10_resnet20"), 128, {"linf": 0.65 / 255, "l2": 0.092}),
     Place("mnist_advertorch_std", from_paper("mnist_advertorch_std"), 256, {"linf": 0.112, "l2": 1.388}, small=True),
 )
 """ResNet-18 is trained for the purpose; the others are published. Half of the images fall at these eps."""

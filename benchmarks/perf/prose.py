@@ -1,5 +1,8 @@
 """The words of docs/performance.md; every number in it comes from perf.csv."""
 
+NETWORKS = ("resnet18", "cifar10_resnet20", "mnist_advertorch_std")
+"""Those that the page speaks of."""
+
 INTRODUCTION = """\
 # Performance
 
@@ -34,6 +37,7 @@ no success. Robust accuracies that differ by one image count as equal: starts ar
 - **by bare**: its time by that of 15 lines of PGD with as many gradients, which update the image and do nothing else. A
   row whose number of gradients is not given in advance has none.
 - **tiltyard by it**: tiltyard's time by its time; below 1 tiltyard is faster.
+- **tiltyard as it comes**: `native.pgd` with its own loss, the margin, and its own steps, which fall along a cosine.
 - **tiltyard torchattacks.pgd**, **tiltyard art.pgd**: the libraries' attacks as [wrapped](wrapped.md), through the same
   door as native ones.
 - **of the peak**: operations of its passes, counted, by its time and by what a product of two float32 matrices reaches.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from prose import INTRODUCTION, MEMORY, OPEN, STEPS
+from prose import INTRODUCTION, MEMORY, NETWORKS, OPEN, STEPS
 from targets import targets
 
 FILE = Path(__file__).with_name("perf.csv")
@@ -54,7 +54,13 @@ def page(table: pd.DataFrame) -> str:
         *_memory(table[table["row"] == "memory"]),
         *_machine(table[table["network"] == "matmul"]),
         OPEN,
+        *_unmeasured(table),
     ])  # fmt: skip
+
+
+def _unmeasured(table: pd.DataFrame) -> list[str]:
+    missing = [f"`{name}`" for name in NETWORKS if name not in set(table["network"])]
+    return [f"Not measured yet: {', '.join(missing)}.\n"] if missing else []
 
 
 def _peak(table: pd.DataFrame) -> float:
