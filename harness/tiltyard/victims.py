@@ -73,7 +73,7 @@ class Victims:
                 raise
         return self._classifiers[victim]
 
-    def search(self, victim: Victim, precision: Precision = "full") -> tuple[StandIn, ...]:
+    def search(self, victim: Victim, precision: Precision) -> tuple[StandIn, ...]:
         """What attacks on a victim search on, the victim itself last (``evaluate``)."""
         if (victim, precision) not in self._search:
             classifier, test = self.classifier(victim), self.data(victim.dataset).test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import stat
@@ -18,6 +19,8 @@ from safetensors.torch import load_file, save_file
 from toy import Blobs
 
 from tiltyard.bundle import judging, verify
+from tiltyard.bundle.archive import unpack
+from tiltyard.bundle.report import Report
 from tiltyard.problems import UserError
 from tiltyard.results import sha256, write_json
 
@@ -215,3 +218,16 @@ def test_a_verdict_within_rounding_is_borderline_and_no_lie(bundle: Path, monkey
     report = check(other)
     assert report.borderline > 0
     assert not [finding for finding in report.findings if "does not do what is recorded" in finding.message]
+
+
+def test_a_full_disk_is_no_fault_of_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "one.tyb"
+    with zipfile.ZipFile(path, "w") as bundle:
+        bundle.writestr("manifest.json", "{}")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(OSError, match="No space left"):
+        unpack(path, tmp_path / "unpacked", Report())

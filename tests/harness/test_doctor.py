@@ -100,6 +100,16 @@ def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     assert told(2) == told(1)
 
 
+def test_a_check_that_takes_its_process_down_is_told_in_a_line(tmp_path: Path) -> None:
+    crash = MINE.replace("victim(batch.x)", "__import__('os')._exit(3)").replace("DEFECTS", "")
+    (tmp_path / "crash.py").write_text(crash)
+    words = ("native.fgsm", "native.noise", "native.bim", "crash.lazy", "--plugin", "crash.py")
+    done = _doctor(tmp_path, *words, threads=2)
+    assert done.returncode == 2
+    assert "a check took its process down" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_pattern_that_matches_nothing_is_told_with_the_choices(tmp_path: Path) -> None:
     done = _doctor(tmp_path, "native.pdg")
     assert done.returncode == 2

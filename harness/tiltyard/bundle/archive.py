@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..problems import UserError
+from ..problems import UserError, refused_by_disk
 from ..results import sha256
 from .manifest import NAME, Manifest, read_manifest
 from .report import Report
@@ -27,6 +27,8 @@ ALLOWED = re.compile(
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every member: the earliest a zip knows."""
 CHUNK = 1 << 20
+UNREADABLE = (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, EOFError)
+"""What zipfile raises: no such file, no zip, an unknown method, numbers that make no sense, a file cut short."""
 
 
 def write_archive(path: Path, manifest: Manifest, members: Mapping[str, Path]) -> None:
@@ -65,7 +67,9 @@ def unpack(path: Path, folder: Path, report: Report) -> Manifest:
             if mistake := _mistake(infos, path.stat().st_size):
                 raise UserError(f"{path}: {mistake}; nothing was unpacked")
             damaged = {info.filename for info in infos if not _extract(archive, info, folder / info.filename)}
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:  # what zipfile raises
+    except UNREADABLE as error:
+        if refused_by_disk(error):
+            raise  # it is the disk that takes nothing more, and no fault of the bundle
         raise UserError(f"{path}: is no bundle that can be read: {error}") from error
     manifest = read_manifest(folder / NAME)
     _compare(manifest, {info.filename for info in infos} - {NAME}, damaged, folder, report)

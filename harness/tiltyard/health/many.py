@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache, partial
 from itertools import starmap
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 from ..contracts import Norm
 from ..plugins import Plugins
+from ..problems import UserError
 from ..spec.build import components
 from .check import Health, check
 
@@ -35,6 +37,10 @@ def check_many(pairs: Sequence[Pair], files: tuple[Path, ...], seconds: float) -
     with ProcessPoolExecutor(processes, spawned, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             yield from pool.map(work, *zip(*pairs, strict=True))
+        except BrokenProcessPool as error:
+            raise UserError(
+                "bench doctor: a check took its process down; name the attacks one by one to find which"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
