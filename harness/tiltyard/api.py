@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from .contracts import Attack, Category, Classifier, Data, Files, LabelScheme, S
 from .parameters import check, effective
 from .plugins import Plugins
 from .problems import UserError
-from .results import TABLES, Results, Store, load
+from .results import Results, Store, load
 from .runner import Run, pick_device
 from .spec import Benchmark, Cell, Component, ModelHost, Plan, Precision, Source, ThreatTable, Training, Victim
 from .spec.build import components
@@ -73,11 +75,14 @@ def evaluate(
     plan = Plan(name, Path.cwd() / "notebook", benchmark, fed(cells), Files(), {})
     if folder is not None:
         return _run(plan, Path(folder), where)
-    with tempfile.TemporaryDirectory() as temporary:
-        found = _run(plan, Path(temporary), where)
-        # The tables are read on first use: take them before the folder goes.
-        _ = found.table, found.samples, found.provenance, found.epochs, *map(found.csv, TABLES)
-        return found
+    temporary = Path(tempfile.mkdtemp(prefix="tiltyard-"))
+    try:
+        found = _run(plan, temporary, where)
+    except BaseException:
+        shutil.rmtree(temporary)
+        raise
+    weakref.finalize(found, shutil.rmtree, temporary)  # tables are read on first use
+    return found
 
 
 def _run(plan: Plan, folder: Path, device: torch.device) -> Results:
