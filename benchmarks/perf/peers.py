@@ -29,7 +29,7 @@ from timing import Found, paired, side_by_side
 from tiltyard import Norm
 from tiltyard.provenance import device_name
 
-MEMORY = ("memory", 4)
+MEMORY = ("memory", 16)
 """The row of peak memory, and how many times as many images it has as the row of PGD."""
 
 

@@ -24,10 +24,12 @@ CLOSE = 1e-3
 """Largest difference of a score, relative to the spread of the scores, that rounding explains."""
 DOUBT = 100.0
 """A margin below so many times the difference found may be won on one network and lost on the other."""
-CACHE = 2**27
-"""Bytes of activations of one pass on the CPU: more are slower, since every layer waits for memory."""
+CACHE = 2**26
+"""Bytes of activations of one pass on the CPU: more take memory and save no time."""
 PART_OF_GPU = 8
 """On a GPU a pass may fill one in so many bytes of its memory."""
+LEAST = 16
+"""Images of a pass at least, however large they are: fewer make products of matrices too small to be quick."""
 MOST = defaultdict(lambda: 1024, cpu=128)
 """Images of a pass at most, by kind of device: beyond that nothing is gained."""
 
@@ -146,5 +148,5 @@ def _compared(one: Classifier, other: Classifier, images: Tensor) -> tuple[float
 def _chunk(size: float, device: torch.device) -> int:
     """Images of a pass: the power of two whose activations of ``size`` bytes an image fit."""
     room = CACHE if device.type == "cpu" else torch.cuda.get_device_properties(device).total_memory // PART_OF_GPU
-    fitting = max(int(room / max(size, 1.0)), 1)
+    fitting = max(int(room / max(size, 1.0)), LEAST)
     return int(min(2 ** (fitting.bit_length() - 1), MOST[device.type]))

@@ -123,12 +123,13 @@ def test_a_pass_is_as_wide_as_its_activations_allow() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.head(self.wide(x).flatten(1)[:, :64])
 
-        def __init__(self) -> None:
+        def __init__(self, channels: int) -> None:
             super().__init__()
-            self.wide, self.head = nn.Conv2d(1, 2**16, 1), nn.Linear(64, 4)
+            self.wide, self.head = nn.Conv2d(1, channels, 1), nn.Linear(64, 4)
 
     assert stand_in(victim(), X).chunk == 128
-    assert stand_in(victim(Wide()), X[:1]).chunk == 4  # 16 MiB an image
+    assert stand_in(victim(Wide(2**13)), X[:1]).chunk == 32  # 2 MiB an image
+    assert stand_in(victim(Wide(2**16)), X[:1]).chunk == 16
 
 
 class Counting(Classifier):

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from tiltyard.events import AttackExamined, BatchDone, CellFinished, CellStarted, EpochDone, Event, VictimProbed
+from tiltyard.inert import terminal_text
 
 from .show import InertConsole
 
@@ -97,7 +98,7 @@ class Bars:
         if words in self._under_way:
             self._progress.update(self._under_way[words], completed=done, total=total)
         elif len(self._under_way) < SHOWN:
-            self._under_way[words] = self._progress.add_task(escape(words), completed=done, total=total)
+            self._under_way[words] = self._progress.add_task(escape(terminal_text(words)), completed=done, total=total)
 
     def _end(self, words: str) -> None:
         if words in self._under_way:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from .classifier import margin
 
 _GOLDEN = -0x61C8864680B583EB  # 2^64 / golden ratio, as a signed 64-bit number
+_AT_ONCE = 2**19  # values drawn in one go
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,16 @@ class Batch:
 
         Give every further draw within one attack its own number ``draw``.
         """
-        unit = (self._bits(draw, values) >> 40 & 0xFFFFFF).to(self.x.dtype) * 2.0**-24
-        return self._shaped(low + (high - low) * unit, values)
+        return self._drawn(draw, values, lambda bits: low + (high - low) * self._unit(bits, 40))
 
     def normal(self, *, draw: int = 0, values: int | None = None) -> Tensor:
         """Standard normal numbers (Box-Muller), one for each value of each image, or (N, values)."""
-        bits = self._bits(draw, values)
-        first = ((bits >> 40 & 0xFFFFFF).to(self.x.dtype) + 1) * 2.0**-24
-        second = (bits >> 8 & 0xFFFFFF).to(self.x.dtype) * 2.0**-24
-        return self._shaped((-2 * first.log()).sqrt() * (2 * math.pi * second).cos(), values)
+
+        def box_muller(bits: Tensor) -> Tensor:
+            first, second = self._unit(bits, 40) + 2.0**-24, self._unit(bits, 8)
+            return (-2 * first.log()).sqrt() * (2 * math.pi * second).cos()
+
+        return self._drawn(draw, values, box_muller)
 
     @property
     def call_seed(self) -> int:
@@ -87,16 +90,22 @@ class Batch:
         np.random.seed(self.call_seed)
         torch.manual_seed(self.call_seed)
 
-    def _shaped(self, flat: Tensor, values: int | None) -> Tensor:
-        return flat if values is not None else flat.view_as(self.x)
+    def _unit(self, bits: Tensor, shift: int) -> Tensor:
+        """24 of 64 bits as numbers in [0, 1)."""
+        return (bits >> shift & 0xFFFFFF).to(self.x.dtype) * 2.0**-24
 
-    def _bits(self, draw: int, values: int | None) -> Tensor:
-        """64 mixed bits for each value: splitmix64 (Steele et al. 2014, OOPSLA) over per-sample streams."""
+    def _drawn(self, draw: int, values: int | None, turned: Callable[[Tensor], Tensor]) -> Tensor:
+        """Numbers made of 64 mixed bits for each value: splitmix64 (Steele et al. 2014, OOPSLA), a stream per sample.
+
+        Samples go by in parts: integers of all of them would take more memory than a search.
+        """
         salt = hashlib.blake2b(f"{self.seed}|{self.key}|{draw}".encode(), digest_size=8).digest()
         stream = _mix(self.ids.to(self.x.device) * _GOLDEN + int.from_bytes(salt, "little", signed=True))
         count = self.x[0].numel() if values is None else values
-        counter = torch.arange(1, count + 1, device=self.x.device)
-        return _mix(stream.unsqueeze(1) + counter * _GOLDEN)
+        counter = torch.arange(1, count + 1, device=self.x.device) * _GOLDEN
+        parts = stream.unsqueeze(1).split(max(1, _AT_ONCE // count))
+        numbers = torch.cat([turned(_mix(part + counter)) for part in parts])
+        return numbers if values is not None else numbers.view_as(self.x)
 
 
 def _mix(z: Tensor) -> Tensor:

@@ -22,12 +22,12 @@ def nearest(image: Tensor, clean: Tensor, norm: Norm, eps: float) -> Tensor:
     wherever pixels are cut off: their share of the budget would be lost. Croce & Hein 2021, "Mind the box",
     arXiv 2103.01208, show what that costs under l1.
     """
+    if norm == "linf":
+        return image.clamp((clean - eps).clamp_min_(0), (clean + eps).clamp_max_(1))
     delta = (image - clean).flatten(1)
     size = delta.abs()
     room = torch.where(delta > 0, 1 - clean.flatten(1), clean.flatten(1))
-    if norm == "linf":
-        size = size.clamp_max(eps).minimum(room)
-    elif norm == "l2":
+    if norm == "l2":
         size = (size * _scale(size, room, eps)).minimum(room)
     else:
         size = (size - _shrinkage(size, room, eps)).clamp_min(0).minimum(room)
