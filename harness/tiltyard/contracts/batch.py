@@ -103,7 +103,7 @@ class Batch:
         stream = _mix(self.ids.to(self.x.device) * _GOLDEN + int.from_bytes(salt, "little", signed=True))
         count = self.x[0].numel() if values is None else values
         counter = torch.arange(1, count + 1, device=self.x.device) * _GOLDEN
-        parts = stream.unsqueeze(1).split(max(1, _AT_ONCE // count))
+        parts = stream.unsqueeze(1).split(max(1, _AT_ONCE // max(count, 1)))
         numbers = torch.cat([turned(_mix(part + counter)) for part in parts])
         return numbers if values is not None else numbers.view_as(self.x)
 
