@@ -22,6 +22,8 @@ _AT_ONCE = 2**19  # values drawn in one go
 class Batch:
     """Images (N, C, H, W) float32 in [0, 1], labels, and targets of a targeted attack, with the samples' ids.
 
+    Under a threat in normalised units the images are normalised ones, and lie in no box.
+
     ``batch[mask]`` drops samples and every other sample keeps its random draws: a draw is a hash of
     (seed, key, sample id, draw number), computed for the whole batch at once on the images' device. Results
     therefore do not depend on batch size, order, sharding, or on which samples were dropped.

@@ -17,7 +17,8 @@ from .files import read_checked
 class Images:
     """Verified images (M, C, H, W) that broke the victim, each with its sample, the eps of the call, and its target.
 
-    ``eps`` (M,) is infinite for a minimal-norm attack, ``target`` (M,) is -1 where the attack was untargeted.
+    ``eps`` (M,) is infinite for a minimal-norm attack, ``target`` (M,) is -1 where the attack was untargeted. Under a
+    threat in normalised units ``pixels`` are normalised images.
     """
 
     sample: Tensor
