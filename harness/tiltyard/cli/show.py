@@ -17,6 +17,7 @@ from tiltyard.inert import terminal_text
 from tiltyard.parameters import keys, plain, words
 from tiltyard.plugins import Plugin, Plugins
 from tiltyard.spec.json_schema import first_sentence
+from tiltyard.words import eps_text as eps_text  # noqa: PLC0414 - it is shown from here
 
 if TYPE_CHECKING:
     from tiltyard.spec import Cell, Plan
@@ -51,14 +52,6 @@ def listing(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Ta
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
-
-
-def eps_text(eps: float) -> str:
-    """The number, or a fraction such as ``8/255`` where the number would be long and the fraction is not."""
-    levels = eps * 255
-    short = float(f"{eps:.3g}") == eps
-    tenths = math.isclose(levels, round(levels, 1), abs_tol=1e-6)
-    return f"{round(levels, 1):g}/255" if tenths and not short else f"{eps:g}"
 
 
 def percent(value: float) -> str:
