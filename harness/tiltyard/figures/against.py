@@ -9,7 +9,7 @@ import numpy as np
 
 from ..results import CODEBOOK
 from ..words import eps_text
-from .canvas import FAINT, INK, LINES, MARKERS, Look, grid, key, per_cent
+from .canvas import FAINT, LINES, MARKERS, Look, grid, key, per_cent
 from .source import GROUND, Nothing, Source, groups, sample_words, told
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ FIXED = (*GROUND, "model", "defence")
 SHADES = ("#9ecae1", "#4292c6", "#08519c", "#08306b")
 """Of balls, the darker the larger."""
 BALLS = len(SHADES)
-CORRELATED = 4
-"""Schemes from which on a rank correlation is told."""
+SCHEMES, CORRELATED = 3, 4
+"""Schemes from which on their geometry is held against each other, and a rank correlation told."""
 
 
 def entropy(source: Source) -> Figure:
@@ -64,18 +64,17 @@ def _family(source: Source, column: str, axis_words: str, title: str, lacking: s
         size=(3.2, 2.7),
         sharey=True,
     )
-    shades = _shades(rows)
     for axis, (_, panel) in zip(axes, panels, strict=True):
         _line(axis, panel[panel["eps"] == panel["eps"].min()], column, "clean", _CLEAN)
-        for eps, look in shades.items():
-            _line(axis, panel[panel["eps"] == eps], column, "robust", look)
+        for eps, look in _shades(panel).items():
+            _line(axis, panel[panel["eps"] == eps], column, f"eps {eps_text(eps)}", look)
         values = sorted(float(value) for value in panel[column].unique())
         axis.set_xscale("symlog", linthresh=min(value for value in values if value > 0))
         axis.set_xticks(values, [f"{value:g}" for value in values])
         axis.set_xticks([], minor=True)
         axis.set_xlabel(axis_words)
         per_cent(axis.yaxis)
-    key(figure, {"clean": _CLEAN} | {f"eps {eps_text(eps)}": look for eps, look in shades.items()})
+        axis.legend(fontsize=7)
     return figure
 
 
@@ -90,8 +89,10 @@ def _shades(rows: pd.DataFrame) -> dict[float, Look]:
     return {float(sizes[n]): Look(shades[k], MARKERS[k], LINES[0]) for k, n in enumerate(chosen)}
 
 
-def _line(axis: Axes, rows: pd.DataFrame, column: str, kind: str, look: Look) -> None:
+def _line(axis: Axes, rows: pd.DataFrame, column: str, words: str, look: Look) -> None:
+    """Accuracy in a ball, or on clean images, with its intervals."""
     rows = rows.sort_values(column)
+    kind = "clean" if look is _CLEAN else "robust"
     middle = rows[f"{kind}_accuracy"].to_numpy(float)
     arms = middle - rows[f"{kind}_low"].to_numpy(float), rows[f"{kind}_high"].to_numpy(float) - middle
     axis.errorbar(
@@ -102,6 +103,7 @@ def _line(axis: Axes, rows: pd.DataFrame, column: str, kind: str, look: Look) ->
         marker=look.marker,
         linestyle=look.line,
         elinewidth=0.8,
+        label=words,
     )
 
 
@@ -110,22 +112,23 @@ def geometry(source: Source) -> Figure:
     rows = source.worst
     rows = rows[rows["code_dimension"].notna()]
     columns = {c.name: c.name.removeprefix("code_").replace("_", " ") for c in CODEBOOK}
-    settings = [one for one in groups(rows, FIXED) if one[1]["labels"].nunique() > 1]
+    settings = [one for one in groups(rows, FIXED) if one[1]["labels"].nunique() >= SCHEMES]
     if not settings:
-        raise Nothing("there are no two label schemes with a codebook to be held against each other")
+        raise Nothing(f"fewer than {SCHEMES} label schemes with a codebook can be held against each other")
     chosen = [(words | {"eps": f"eps {eps_text(eps)}"}, ball) for words, ball, eps in map(_middle, settings)]
     common, own = told([words for words, _ in chosen])
     shown = [name for name in columns if rows[name].nunique() > 1]
     figure, axes = grid(
         f"Robust accuracy against the geometry of the codes\n{common} · {sample_words(rows)}, worst case over attacks, "
         "95 % intervals; ρ: rank correlation over schemes",
-        [f"{columns[name]}\n{words}" if words else columns[name] for words in own for name in shown],
+        [words for words in own for _ in shown],
         columns=len(shown) if len(shown) <= 4 or len(chosen) > 1 else 4,
-        size=(2.3, 2.3),
+        size=(2.3, 2.6),
         sharey=True,
     )
     for axis, (name, ball) in zip(axes, _each(shown, chosen), strict=True):
         _scatter(axis, ball, name, source.labels)
+        axis.set_xlabel(columns[name])
     key(figure, {name: look for name, look in source.labels.items() if name in set(rows["labels"])}, lines=False)
     return figure
 
@@ -150,12 +153,23 @@ def _scatter(axis: Axes, ball: pd.DataFrame, column: str, labels: Mapping[str, L
         x = float(row[column])
         axis.plot([x, x], [row["robust_low"], row["robust_high"]], color=look.colour, linewidth=0.9, alpha=0.75)
         axis.plot([x], [row["robust_accuracy"]], color=look.colour, marker=look.marker)
-    if column in ("code_dimension", "code_rms_distance", "code_min_distance"):
-        axis.set_xscale("log")
+    _ticks(axis, ball[column].to_numpy(float))
     per_cent(axis.yaxis)
     correlation = _correlation(ball[column].to_numpy(float), ball["robust_accuracy"].to_numpy(float))
-    if correlation:
-        axis.text(0.97, 0.97, correlation, transform=axis.transAxes, ha="right", va="top", fontsize=8, color=INK)
+    axis.set_title("\n".join(filter(None, (axis.get_title("left"), correlation))), fontsize=8)
+
+
+def _ticks(axis: Axes, values: Any) -> None:
+    """A few round ticks, on a logarithmic axis where the values span several octaves."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    if values.min() <= 0 or values.max() < 8 * values.min():
+        axis.xaxis.set_major_locator(MaxNLocator(4))
+        return
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0,) if values.max() > 50 * values.min() else (1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _correlation(x: Any, y: Any) -> str:
@@ -164,4 +178,4 @@ def _correlation(x: Any, y: Any) -> str:
 
     if len(x) < CORRELATED or len(set(x)) < 2 or len(set(y)) < 2:
         return ""
-    return f"ρ = {spearmanr(x, y).statistic:+.2f} ({len(x)} schemes)"
+    return f"ρ = {spearmanr(x, y).statistic:+.2f} ({len(x)} schemes)".replace("-", "\N{MINUS SIGN}")

@@ -92,10 +92,10 @@ def grid(
     head, _, below = title.partition("\n")
     width, height = max(columns * size[0], 5.2), rows * size[1] + 0.9
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(f"{head}\n{_wrapped(below, width)}" if below else head, x=0.01, ha="left", fontsize=10)
+    figure.suptitle(f"{head}\n{wrapped(below, width)}" if below else head, x=0.01, ha="left", fontsize=10)
     axes: list[Axes] = figure.subplots(rows, columns, squeeze=False, **shared).ravel().tolist()
     for axis, name in zip(axes, panels, strict=False):
-        axis.set_title(_wrapped(name, size[0]))
+        axis.set_title(wrapped(name, size[0]))
     for unused in axes[len(panels) :]:
         unused.set_axis_off()
     return figure, axes[: len(panels)]
@@ -106,21 +106,29 @@ def key(figure: Figure, series: Mapping[str, Look], *, lines: bool = True) -> No
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.line if lines else "", label=name)
+        Line2D(
+            [],
+            [],
+            color=look.colour,
+            marker=look.marker,
+            markersize=9 if look.marker == "|" else None,
+            linestyle=look.line if lines else "",
+            label=name,
+        )
         for name, look in series.items()
     ]
-    longest = max((len(name) for name in series), default=1)
-    columns = max(1, min(len(handles), int(figure.get_figwidth() / (0.075 * longest + 0.5))))
+    longest = max(map(len, series))
+    columns = max(1, min(len(handles), int(figure.get_figwidth() / (0.06 * longest + 0.55))))
     figure.legend(handles=handles, loc="outside lower left", ncols=columns, handlelength=2.4)
 
 
-def per_cent(axis: Any, low: float = 0.0, high: float = 1.0) -> None:
+def per_cent(axis: Any) -> None:
     """An x or y axis of shares from 0 to 1, told in per cent."""
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-    axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    pad = 0.03 * (high - low)
-    axis.axes.set(**{f"{axis.axis_name}lim": (low - pad, high + pad)})
+    axis.set_major_locator(MultipleLocator(0.25))
+    axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol="" if axis.axis_name == "x" else " %"))
+    axis.axes.set(**{f"{axis.axis_name}lim": (-0.03, 1.03)})
 
 
 def encoded(figure: Figure, form: str) -> bytes:
@@ -130,10 +138,23 @@ def encoded(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def _wrapped(text: str, inches: float) -> str:
-    """Text broken at spaces, so that it is not wider than a panel."""
+def bare(axis: Axes) -> None:
+    """A panel for a picture: no frame, no ticks, no grid; title and x label stay."""
+    axis.set(xticks=[], yticks=[])
+    axis.grid(visible=False)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def heading(axis: Axes, text: str) -> None:
+    """A title that may be wider than its panel: it goes on over the panels to the right."""
+    axis.set_title(" ")  # keeps the height free
+    axis.text(0, 1.04, text, transform=axis.transAxes, va="bottom").set_in_layout(False)
+
+
+def wrapped(text: str, inches: float) -> str:
+    """Text broken at spaces, so that it is hardly wider than a panel."""
     import textwrap
 
-    return "\n".join(
-        line for part in text.split("\n") for line in textwrap.wrap(part, max(12, int(inches * 15.5))) or [""]
-    )
+    width = max(10, int(inches * 13.5))
+    return "\n".join(textwrap.fill(line, width, break_long_words=False) for line in text.split("\n"))

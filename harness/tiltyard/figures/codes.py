@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import grid
+from .canvas import bare, grid, heading
 from .source import Nothing, Source
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CLASSES = 10
@@ -23,7 +24,7 @@ CODES = "scheme.codes"
 def labels(source: Source) -> Figure:
     """The codes of every codebook: a row for each label scheme, a picture for each class, one colour scale a row.
 
-    A code that is no matrix is drawn as a strip of its cells.
+    A code that is no matrix is drawn as stripes, one for each cell.
     """
     books = _codebooks(source)
     if not books:
@@ -32,26 +33,32 @@ def labels(source: Source) -> Figure:
     data = list(dict.fromkeys(fit.names["dataset"] for fit in source.fits))
     figure, axes = grid(
         f"Codes, one for each class\n{', '.join(data)}; each row has its own colour scale",
-        [f"class {n}" if not row else "" for row in range(len(books)) for n in range(width)],
+        [""] * len(books) * width,
         columns=width,
-        size=(0.95, 1.0),
+        size=(0.95, 1.2),
     )
     for row, (name, codes) in enumerate(books.items()):
         mine = axes[row * width : (row + 1) * width]
         for axis in mine:
-            axis.set_axis_off()
-        mine[0].text(0, -0.04, _words(name, codes), transform=mine[0].transAxes, va="top", fontsize=8)
-        for axis, code in zip(mine, codes, strict=False):
-            picture = code if code.ndim == 2 else code.reshape(1, -1)
-            axis.imshow(
-                picture,
-                cmap="viridis",
-                vmin=codes.min(),
-                vmax=codes.max(),
-                aspect="equal" if code.ndim == 2 else "auto",
-                interpolation="nearest",
-            )
+            bare(axis)
+        heading(mine[0], _words(name, codes))
+        for number, (axis, code) in enumerate(zip(mine, codes, strict=False)):
+            _picture(axis, code, codes)
+            axis.set_xlabel(f"class {number}" if row == len(books) - 1 else "", fontsize=8)
     return figure
+
+
+def _picture(axis: Axes, code: NDArray[np.float32], codes: NDArray[np.float32]) -> None:
+    """A code on the colour scale of its codebook: a matrix as it is, anything else as a square of stripes."""
+    matrix, square = code.ndim == 2, (0.0, 1.0, 0.0, 1.0)
+    axis.imshow(
+        code if matrix else code.reshape(1, -1),
+        cmap="viridis",
+        vmin=float(codes.min()),
+        vmax=float(codes.max()),
+        extent=None if matrix else square,
+        interpolation="nearest",
+    )
 
 
 def _codebooks(source: Source) -> dict[str, NDArray[np.float32]]:
@@ -78,4 +85,5 @@ def _read(folder: Path) -> NDArray[np.float32]:
 
 def _words(name: str, codes: NDArray[np.float32]) -> str:
     shape = "×".join(map(str, codes.shape[1:]))
-    return f"{name} · {shape} · {codes.min():.3g} … {codes.max():.3g}"
+    values = f"{codes.min():.2f} … {codes.max():.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{name} · {shape} · {values}"

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..leaderboard import ENTRY
 from ..words import eps_text
-from .canvas import WORST, grid, key, per_cent
-from .source import GROUND, Nothing, Share, Source, groups, mean, sample_words, told, where
+from .canvas import WORST, Look, grid, key, per_cent
+from .source import GROUND, Nothing, Share, Source, groups, in_order, mean, sample_words, told, where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,10 +27,11 @@ def curves(source: Source) -> Figure:
     rows = source.done[source.done["robust_accuracy"].notna()]
     if rows.empty:
         raise Nothing("no attack has a verdict on every sample")
-    panels = list(groups(rows, (*GROUND, *ENTRY)))
+    panels = in_order(list(groups(rows, (*GROUND, *ENTRY))), GROUND)
     common, own = told([words for words, _ in panels])
     figure, axes = grid(
-        f"Accuracy against eps, by attack\n{common} · {sample_words(rows)}, band: 95 % interval of the worst case",
+        f"Accuracy against eps, by attack\n{common} · {sample_words(rows)}, band: 95 % interval of the worst case; "
+        "thin lines join what was measured",
         own,
         sharey=True,
     )
@@ -39,15 +40,20 @@ def curves(source: Source) -> Figure:
         assert clean is not None
         for name, attack in group.groupby("charge", sort=False):
             look = source.charges[str(name)]
-            measured = _measured(attack, clean)
-            axis.plot(*(_continuous(source, attack) or measured), color=look.colour, linestyle=look.line)
-            axis.plot(*measured, color=look.colour, marker=look.marker, linestyle="")
+            _line(axis, _measured(attack, clean), _continuous(source, attack), look)
         _worst(axis, where(source.results.leaderboard, words), clean)
         _sizes(axis, sorted(group["eps"].unique()))
         per_cent(axis.yaxis)
     charges = {name: look for name, look in source.charges.items() if name in set(rows["charge"])}
     key(figure, charges | {"worst case, sample by sample": WORST})
     return figure
+
+
+def _line(axis: Axes, measured: Points, continuous: Points | None, look: Look) -> None:
+    """What was measured, as points that a thin line joins unless there is a curve between them."""
+    axis.plot(*measured, color=look.colour, marker=look.marker, linestyle="" if continuous else look.line, linewidth=1)
+    if continuous:
+        axis.plot(*continuous, color=look.colour, linestyle=look.line)
 
 
 def _measured(attack: pd.DataFrame, clean: Share) -> Points:
@@ -75,7 +81,7 @@ def _worst(axis: Axes, board: pd.DataFrame, clean: Share) -> None:
     if len(points) < 2:
         return
     eps, middle, low, high = np.array(sorted(points)).T
-    axis.plot(eps, middle, color=WORST.colour, marker=WORST.marker, markersize=3.5, zorder=3)
+    axis.plot(eps, middle, color=WORST.colour, marker=WORST.marker, markersize=3.5, linewidth=1, zorder=3)
     axis.fill_between(eps, low, high, color=WORST.colour, alpha=0.12, linewidth=0)
 
 

@@ -30,18 +30,19 @@ def robustness(source: Source) -> Figure:
         raise Nothing("no attack has a verdict on every sample")
     common, own = told([ground | {"eps": f"eps {eps_text(eps)}"} for ground, eps, _ in grounds])
     entries = list(dict.fromkeys(rows["entry"]))[::-1]
-    charges = [name for name in source.charges if name in set(rows["charge"])]
+    most = max(ball["charge"].nunique() for *_, ball in grounds)
     figure, axes = grid(
         f"Robust accuracy by label scheme and attack\n{common} · {sample_words(rows)}, 95 % intervals",
         own,
-        size=(2.9, max(1.4, len(entries) * (0.11 * len(charges) + 0.28) + 0.5)),
+        size=(2.9, max(1.4, len(entries) * (0.11 * most + 0.28) + 0.5)),
         sharex=True,
         sharey=True,
     )
     for axis, (_, eps, ball) in zip(axes, grounds, strict=True):
+        charges = set(ball["charge"])
         for place, entry in enumerate(entries):
             mine = ball[ball["entry"] == entry]
-            _entry(axis, place, mine, {name: source.charges[name] for name in charges})
+            _entry(axis, place, mine, {name: look for name, look in source.charges.items() if name in charges})
             _worst(axis, place, _listed(board, mine, eps), len(charges))
         axis.set_yticks(range(len(entries)), entries)
         axis.set_ylim(-0.5, len(entries) - 0.5)
@@ -49,7 +50,8 @@ def robustness(source: Source) -> Figure:
         for edge in range(1, len(entries)):
             axis.axhline(edge - 0.5, color="#e6e6e6", linewidth=0.6)
         per_cent(axis.xaxis)
-    series = {name: source.charges[name] for name in charges} | {"worst case, sample by sample": WORST}
+        axis.set_xlabel("accuracy in %")
+    series = source.charges | {"worst case, sample by sample": WORST}
     key(figure, series | {"clean": Look(FAINT, "|", "")}, lines=False)
     return figure
 
@@ -73,7 +75,7 @@ def _entry(axis: Axes, place: int, rows: pd.DataFrame, charges: Mapping[str, Loo
             _point(axis, found, height, look.colour, look.marker, 4.5)
     clean = mean(rows, "clean_accuracy")
     if clean:
-        axis.plot([clean.mean] * 2, [place - 0.4, place + 0.4], color=FAINT, linewidth=1)
+        axis.plot([clean.mean] * 2, [place - 0.4, place + 0.4], color=FAINT, linewidth=1, zorder=0)
 
 
 def _worst(axis: Axes, place: int, listed: pd.DataFrame, charges: int) -> None:

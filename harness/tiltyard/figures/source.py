@@ -137,6 +137,14 @@ def where(rows: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
     return rows
 
 
+def in_order(panels: Sequence[tuple[dict[str, Any], Any]], names: Sequence[str]) -> list[tuple[dict[str, Any], Any]]:
+    """Panels with those together that have the same of ``names``, otherwise in the order they come in."""
+    first: dict[str, int] = {}
+    for n, (words, _) in enumerate(panels):
+        first.setdefault(str([words[name] for name in names]), n)
+    return sorted(panels, key=lambda panel: first[str([panel[0][name] for name in names])])
+
+
 def told(panels: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
     """What all panels have in common, in words, and what each of them has alone."""
     same = {name for name in panels[0] if len({panel[name] for panel in panels}) == 1}

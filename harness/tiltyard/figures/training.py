@@ -33,7 +33,7 @@ def convergence(source: Source) -> Figure:
         f"Convergence by label scheme\n{common} · undefended networks · {band}",
         [f"{words}\n{text}" if words else text for text in CURVES.values() for words in own],
         columns=len(panels),
-        size=(3.4, 2.4),
+        size=(4.0, 2.4),
     )
     for (column, _), row in zip(CURVES.items(), np.array_split(np.array(axes, dtype=object), 2), strict=True):
         for axis, group in zip(row, panels, strict=True):
