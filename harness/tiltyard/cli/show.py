@@ -17,7 +17,8 @@ from tiltyard.inert import terminal_text
 from tiltyard.parameters import keys, plain, words
 from tiltyard.plugins import Plugin, Plugins
 from tiltyard.spec.json_schema import first_sentence
-from tiltyard.words import eps_text as eps_text  # noqa: PLC0414 - it is shown from here
+from tiltyard.words import ball_text as ball_text  # noqa: PLC0414 - shown from here, as the next
+from tiltyard.words import eps_text as eps_text  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from tiltyard.spec import Cell, Plan
@@ -134,7 +135,7 @@ def plan_tables(plan: Plan) -> Iterator[Table | str]:
     grouped: dict[tuple[str, str], list[Cell]] = {}
     for cell in plan.runnable:
         eps = " ".join(map(eps_text, cell.threat.eps))
-        threat = f"{cell.threat.norm} {eps} {cell.threat.goal} {cell.threat.knowledge}"
+        threat = f"{cell.threat.metric} {eps} {cell.threat.goal} {cell.threat.knowledge}"
         grouped.setdefault((cell.attack.label, threat), []).append(cell)
     for (attack, threat), cells in grouped.items():
         passes = [cell.passes() for cell in cells]

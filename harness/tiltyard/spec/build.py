@@ -16,9 +16,8 @@ from ..problems import ConfigError, Problem, suggest
 from . import matrix
 from .document import Document, Place
 from .plan import Cell, Component, Plan, Source, Victim, fed, skip_reason
+from .settings import unknown
 from .tables import AXES, Benchmark, Host, ModelHost, ThreatTable, Training
-
-TOP_LEVEL = ("benchmark", "training", *AXES, "threat", "include", "exclude")
 
 DEFAULTS: dict[str, list[dict[str, Any]]] = {
     "labels": [{"use": "labels.category"}],
@@ -51,8 +50,7 @@ class Builder:
         """The plan; raises ``ConfigError`` with all mistakes."""
         patterns = matrix.only(only)
         tables = self.document.tables
-        for key in tables.keys() - set(TOP_LEVEL):
-            self._problem((key,), f'unknown table "{key}"{suggest(key, (*TOP_LEVEL, "extends"))}')
+        self.problems += (*self.document.problems, *unknown(self.document))
         benchmark = self._table(Benchmark, ("benchmark",), tables.get("benchmark", {}))
         training = self._table(Training, ("training",), tables.get("training", {}))
         axes = {axis: self.axis(axis) for axis in matrix.AXIS_ORDER}
@@ -64,8 +62,9 @@ class Builder:
             raise ConfigError([Problem(str(self.document.path), 0, "", "no cell is left after exclude and --only")])
         victims: dict[tuple[int, ...], Victim] = {}
         cells = (_cell(c, seed, training, benchmark, victims) for c in chosen for seed in benchmark.seeds)
-        name = benchmark.name or self.document.path.stem
-        return Plan(name, self.document.path, benchmark, fed(dict.fromkeys(cells)), self.files, tables)
+        path, settings = self.document.path, self.document.settings
+        name = (benchmark.name or path.stem) + self.document.suffix
+        return Plan(name, path, benchmark, fed(dict.fromkeys(cells)), self.files, tables, settings)
 
     def _problem(self, place: Place, message: str) -> None:
         self.problems.append(self.document.problem(place, message))
@@ -109,7 +108,7 @@ class Builder:
             self._problem(place, mistake)
         aim = "" if table.goal == "untargeted" else f" targeted {table.targets}"
         known = "" if table.knowledge == "adaptive" else f" {table.knowledge}"
-        return Entry(table.norm, table.name or f"{table.norm}{aim}{known}", threat=table)
+        return Entry(table.norm, table.name or f"{table.metric}{aim}{known}", threat=table)
 
     def _component(self, axis: str, place: Place, given: Mapping[str, Any]) -> Entry | None:
         hosted = ModelHost if axis == "model" else Host
