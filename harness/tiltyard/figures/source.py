@@ -148,9 +148,13 @@ def in_order(panels: Sequence[tuple[dict[str, Any], Any]], names: Sequence[str])
 def told(panels: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
     """What all panels have in common, in words, and what each of them has alone."""
     same = {name for name in panels[0] if len({panel[name] for panel in panels}) == 1}
-    common = " · ".join(str(value) for name, value in panels[0].items() if name in same)
-    own = [" · ".join(str(value) for name, value in panel.items() if name not in same) for panel in panels]
-    return common, own
+    own = [_joined({name: value for name, value in panel.items() if name not in same}) for panel in panels]
+    return _joined({name: value for name, value in panels[0].items() if name in same}), own
+
+
+def _joined(words: Mapping[str, Any]) -> str:
+    """Names speak for themselves, but for the units of eps."""
+    return " · ".join(f"eps in {value}" if name == "units" else str(value) for name, value in words.items())
 
 
 def entry_words(rows: pd.DataFrame) -> list[str]:
