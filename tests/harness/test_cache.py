@@ -58,8 +58,8 @@ def test_ls_tells_what_is_there_and_what_the_tables_use(folder: Path, cache: Com
     code, text = cache("ls", folder)
     assert code == 0
     assert "toy.descent" in text
-    assert "4 entries" in text
-    assert "2 unused" in text
+    assert "6 entries" in text
+    assert "3 unused" in text
 
 
 def test_verify_finds_a_flipped_bit_and_changes_nothing(folder: Path, cache: Command) -> None:
