@@ -105,7 +105,7 @@ class Victim:
     @cached_property
     def id(self) -> str:
         """Hash of everything that decides what the victim is."""
-        return digest(self.fit_identity | {"defence": self.defence.identity if self.defence else None})
+        return victim_id(self.fit_identity, self.defence.identity if self.defence else None)
 
     @property
     def network_words(self) -> str:
@@ -116,6 +116,11 @@ class Victim:
     def words(self) -> str:
         """The victim in a line."""
         return f"{self.network_words} · {self.defence.label if self.defence else 'undefended'}"
+
+
+def victim_id(fit: Mapping[str, Any], defence: Mapping[str, Any] | None) -> str:
+    """The id of the victim that a defence, by its identity, makes of a network, by that of its fit."""
+    return digest({**fit, "defence": defence})
 
 
 @dataclass(frozen=True)
