@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..problems import UserError, suggest
 from .checking import QUARANTINE, Damage, damages
 from .column import Column, frame, read_csv
-from .comparing import ATTACKS, COMPARISON, CURVES, LEADERBOARD, PAIRS, SEEDS, WORST
+from .comparing import ATTACKS, COMPARISON, CURVES, LEADERBOARD, PAIRS, PUBLISHED, SEEDS, WORST
 from .files import DamagedError, read_checked, read_json, sha256, write, write_json, write_named
 from .images import Images
 from .schema import DETECTION, EPOCHS, MASKING, RESULTS, SAMPLES, SCHEMA, STATUSES, TABLES, VERDICTS
@@ -28,6 +28,7 @@ __all__ = [
     "LEADERBOARD",
     "MASKING",
     "PAIRS",
+    "PUBLISHED",
     "QUARANTINE",
     "RESULTS",
     "SAMPLES",
@@ -100,12 +101,13 @@ class Results:
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
-        """The epochs of every fitted network, with the fit's id in front: its convergence curves."""
-        rows = []
-        for path in sorted(self.folder.glob("fits/*/fit.json")):
-            fit = read_json(path) or {}
-            rows += [{"fit": path.parent.name, "network": fit["words"]} | epoch for epoch in fit["epochs"]]
-        return frame((Column("fit", "string", ""), Column("network", "string", ""), *EPOCHS), rows)
+        """The epochs of every undefended network of the tables that was fitted: its convergence curves."""
+        columns = ["fit", "dataset", "model", "labels", "seed", "fraction"]
+        rows: list[dict[str, Any]] = []
+        for network in self.table.dropna(subset=["fit"]).drop_duplicates("fit")[columns].to_dict("records"):
+            fit = read_json(self.folder / "fits" / network["fit"] / "fit.json") or {"epochs": []}
+            rows += [network | {"held_out": fit.get("held_out")} | epoch for epoch in fit["epochs"]]
+        return frame(EPOCHS, rows)
 
     @cached_property
     def provenance(self) -> dict[str, Any]:

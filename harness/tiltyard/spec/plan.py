@@ -98,9 +98,14 @@ class Victim:
             "model": self.model.identity,
             "source": self.source.identity,
             "labels": self.labels.identity,
-            "training": self.training.model_dump(),
+            "training": self.training.identity,
             "seed": self.seed,
         }
+
+    @property
+    def fit_id(self) -> str:
+        """The folder of the fit of its undefended network."""
+        return fit_id(self, "")
 
     @cached_property
     def id(self) -> str:
@@ -110,12 +115,18 @@ class Victim:
     @property
     def network_words(self) -> str:
         """The undefended network in a line."""
-        return f"{self.dataset.label} · {self.model.label} · {self.labels.label} · seed {self.seed}"
+        share = "" if self.training.fraction == 1 else f" · {self.training.fraction:.3g} of the data"
+        return f"{self.dataset.label} · {self.model.label} · {self.labels.label} · seed {self.seed}{share}"
 
     @property
     def words(self) -> str:
         """The victim in a line."""
         return f"{self.network_words} · {self.defence.label if self.defence else 'undefended'}"
+
+
+def fit_id(victim: Victim, key: str) -> str:
+    """The folder of a fit of a victim's network, ``key`` naming the objective where a defence has its own."""
+    return digest(victim.fit_identity | {"key": key})
 
 
 @dataclass(frozen=True)
