@@ -31,6 +31,7 @@ def provenance(plan: Plan, device: str, data: Mapping[str, str]) -> dict[str, An
         "plan": plan_digest(plan),
         "data_sha256": dict(data),
         "components": _components(plan),
+        "settings": dict(plan.settings),
         "config": plain(plan.config),
     }
 

@@ -108,15 +108,14 @@ def _grouped(rows: pd.DataFrame, quantity: str, keys: tuple[str, ...]) -> Iterat
 
     # Neither data sets nor ways to choose targets are averaged over, though the file tells of neither.
     apart = [*keys, *(name for name in ("dataset", "targets") if name in rows)]
-    place: tuple[Any, ...]
     for place, group in rows.groupby(apart, dropna=False):
         shares = [float(share) for share in group["claimed"]]
         samples = int(group["samples"].iloc[0])
         low, high = over_seeds(shares, samples)
         value = sum(shares) / len(shares)
-        named = {key: None if pd.isna(part) else part for key, part in zip(apart, place, strict=True)}
+        known = pd.Series(dict(zip(apart, place, strict=True)), dtype=object).dropna()
         numbers = {"ours": value, "low": low, "high": high, "samples": samples, "seeds": len(shares)}
-        yield {"quantity": quantity} | named | numbers
+        yield {"quantity": quantity} | known.to_dict() | numbers
 
 
 def _same(row: Row, mine: Row) -> bool:

@@ -10,6 +10,7 @@ from ..plugins import Plugins
 from .build import Builder
 from .document import read
 from .plan import PROTOCOL, Cell, Component, Plan, Source, Victim, digest
+from .settings import settled
 from .tables import Benchmark, ModelHost, Precision, ThreatTable, Training
 
 DATA = Path("data")
@@ -40,5 +41,5 @@ def plan(
     only: Iterable[str] = (),
 ) -> Plan:
     """The plan of the benchmark file at ``path``; raises ``ConfigError`` with every mistake in it."""
-    document = read(path, overrides)
+    document = settled(read(path), overrides)
     return Builder(document, plugins, Files((data or DATA, path.parent, Path()))).plan(only)

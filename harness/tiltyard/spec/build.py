@@ -16,9 +16,8 @@ from ..problems import ConfigError, Problem, suggest
 from . import matrix
 from .document import Document, Place
 from .plan import Cell, Component, Plan, Source, Victim, fed, skip_reason
+from .settings import unknown
 from .tables import AXES, Benchmark, Host, ModelHost, ThreatTable, Training
-
-TOP_LEVEL = ("benchmark", "training", *AXES, "threat", "include", "exclude")
 
 DEFAULTS: dict[str, list[dict[str, Any]]] = {
     "labels": [{"use": "labels.category"}],
@@ -51,8 +50,7 @@ class Builder:
         """The plan; raises ``ConfigError`` with all mistakes."""
         patterns = matrix.only(only)
         tables = self.document.tables
-        for key in tables.keys() - set(TOP_LEVEL):
-            self._problem((key,), f'unknown table "{key}"{suggest(key, (*TOP_LEVEL, "extends"))}')
+        self.problems += (*self.document.problems, *unknown(self.document))
         benchmark = self._table(Benchmark, ("benchmark",), tables.get("benchmark", {}))
         training = self._table(Training, ("training",), tables.get("training", {}))
         axes = {axis: self.axis(axis) for axis in matrix.AXIS_ORDER}
@@ -69,8 +67,9 @@ class Builder:
         cells = (
             _cell(c, seed, recipe, benchmark, victims) for c in chosen for recipe in recipes for seed in benchmark.seeds
         )
-        name = benchmark.name or self.document.path.stem
-        return Plan(name, self.document.path, benchmark, fed(dict.fromkeys(cells)), self.files, tables)
+        path, settings = self.document.path, self.document.settings
+        name = (benchmark.name or path.stem) + self.document.suffix
+        return Plan(name, path, benchmark, fed(dict.fromkeys(cells)), self.files, tables, settings)
 
     @staticmethod
     def _recipes(benchmark: Benchmark, training: Training) -> list[Training]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +25,28 @@ class Document:
     path: Path
     tables: dict[str, Any]
     origins: dict[Place, tuple[str, int]] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What each setting was chosen to be (``settled``)."""
+    suffix: str = ""
+    """What the choices that are not the file's own add to the name of the results folder."""
+    problems: tuple[Problem, ...] = ()
+    """Mistakes in the settings."""
 
     def problem(self, path: Place, message: str) -> Problem:
-        """A mistake at ``path``, placed at the nearest line known."""
-        known = next((path[:n] for n in range(len(path), -1, -1) if path[:n] in self.origins), ())
+        """A mistake at ``path``, placed at the nearest line known: its own, the first inside it, or one around it."""
+        inside = next((where for where in self.origins if path and where[: len(path)] == path), ())
+        around = next((path[:n] for n in range(len(path), -1, -1) if path[:n] in self.origins), ())
+        known = path if path in self.origins else inside or around
         file, line = self.origins.get(known, (str(self.path), 0))
         return Problem(file, line, _shown(path, self.tables), message)
 
 
-def read(path: Path, overrides: Iterable[str] = ()) -> Document:
-    """The document at ``path`` with its ``extends`` resolved and ``key=value`` overrides applied.
+def read(path: Path) -> Document:
+    """The document at ``path`` with its ``extends`` resolved.
 
     A file's tables are laid over those of the file it extends; an array of tables replaces the whole array.
     """
-    document = _read(path, ())
-    for override in overrides:
-        _override(document, override)
-    return document
+    return _read(path, ())
 
 
 def _read(path: Path, chain: tuple[Path, ...]) -> Document:
@@ -70,8 +75,24 @@ def _read(path: Path, chain: tuple[Path, ...]) -> Document:
     return Document(path, _merged(below.tables, tables), kept | origins)
 
 
+def laid_over(document: Document, place: Place, overlay: Mapping[str, Any]) -> Document:
+    """The document with the tables laid over it that stood at ``place``, and with their lines."""
+    depth = len(place)
+    kept = {where: origin for where, origin in document.origins.items() if not _replaced(where, overlay)}
+    moved = {w[depth:]: origin for w, origin in document.origins.items() if w[:depth] == place and len(w) > depth}
+    return replace(document, tables=_merged(document.tables, overlay), origins=kept | moved)
+
+
 def _replaced(where: Place, over: Mapping[str, Any]) -> bool:
-    return bool(where) and isinstance(over.get(str(where[0])), list)
+    """Whether the value at ``where`` is, or is part of, one that ``over`` replaces."""
+    below: Any = over
+    for part in where:
+        if not isinstance(below, Mapping) or part not in below:
+            return False
+        below = below[part]
+        if not isinstance(below, Mapping):
+            return True
+    return False
 
 
 def _merged(below: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,10 +103,11 @@ def _merged(below: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _override(document: Document, override: str) -> None:
-    key, equals, text = override.partition("=")
+def override(document: Document, given: str) -> None:
+    """Set what ``key=value`` says, in place; raises ``UserError`` where there is no such place."""
+    key, equals, text = given.partition("=")
     if not equals or not key.strip():
-        raise UserError(f"--set {override}: write --set KEY=VALUE, for example --set training.epochs=2")
+        raise UserError(f"--set {given}: write --set KEY=VALUE, for example --set training.epochs=2")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -97,12 +119,12 @@ def _override(document: Document, override: str) -> None:
             place = place[part] if isinstance(part, int) else place.setdefault(part, {})
         except (KeyError, IndexError, TypeError, AttributeError):
             shown = ".".join(map(str, path[: done + 1]))
-            raise UserError(f"--set {override}: there is no {shown} (an array's tables count from 0)") from None
+            raise UserError(f"--set {given}: there is no {shown} (an array's tables count from 0)") from None
     try:
         place[path[-1]] = value
     except (IndexError, TypeError):
-        raise UserError(f"--set {override}: there is no {key.strip()} (an array's tables count from 0)") from None
-    document.origins[path] = (f"--set {override}", 0)
+        raise UserError(f"--set {given}: there is no {key.strip()} (an array's tables count from 0)") from None
+    document.origins[path] = (f"--set {given}", 0)
 
 
 def key_lines(text: str) -> dict[Place, int]:
@@ -171,5 +193,6 @@ def _shown(path: Place, tables: Mapping[str, Any]) -> str:
         use = entry.get("use", "") if isinstance(entry, Mapping) else ""
         head, rest = f"[[{path[0]}]]{f' {use}' if use else f' number {path[1] + 1}'}", path[2:]
     else:
-        head, rest = (f"[{path[0]}]", path[1:]) if path else ("", ())
+        plain = path and isinstance(tables.get(str(path[0])), str)
+        head, rest = (str(path[0]) if plain else f"[{path[0]}]", path[1:]) if path else ("", ())
     return f"{head} {'.'.join(map(str, rest))}".strip()

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from ..parameters import keys
 from ..plugins import Plugin, Plugins
 from .matrix import AXIS_ORDER
-from .tables import AXES, Benchmark, Host, ModelHost, ThreatTable, Training
+from .tables import AXES, TOP_LEVEL, Benchmark, Host, ModelHost, ThreatTable, Training
 
 
 def json_schema(plugins: Plugins) -> dict[str, Any]:
@@ -28,19 +28,32 @@ def json_schema(plugins: Plugins) -> dict[str, Any]:
             for axis in AXIS_ORDER
         },
     }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "tiltyard benchmark",
+    definitions["tables"] = {
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "extends": {"type": "string", "description": "A benchmark file that this one is laid over."},
             "benchmark": _table(Benchmark, definitions),
             "training": _table(Training, definitions),
             **axes,
             "threat": _array(_table(ThreatTable, definitions)),
             "exclude": _array(excluded),
             "include": _array(included),
+        },
+    }
+    choices = {"type": "object", "additionalProperties": {"$ref": "#/$defs/tables"}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "tiltyard benchmark",
+        "type": "object",
+        "additionalProperties": {"type": "string", "description": "A setting: which of its overlays counts."},
+        "properties": {
+            "extends": {"type": "string", "description": "A benchmark file that this one is laid over."},
+            "when": {
+                "type": "object",
+                "description": "Overlays: [when.NAME.CHOICE.training] counts where NAME = CHOICE.",
+                "additionalProperties": choices,
+            },
+            **{name: {"$ref": f"#/$defs/tables/properties/{name}"} for name in TOP_LEVEL},
         },
         "$defs": definitions,
     }

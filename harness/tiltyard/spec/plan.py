@@ -224,7 +224,9 @@ class Plan:
     cells: tuple[Cell, ...]
     files: Files
     config: Mapping[str, Any]
-    """The merged tables as they were read."""
+    """The merged tables as they were read, the overlays of settings laid over them."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What each setting of the file was chosen to be."""
 
     @property
     def runnable(self) -> tuple[Cell, ...]:

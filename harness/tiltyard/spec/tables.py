@@ -27,6 +27,9 @@ AXES = {
 }
 """The axes whose tables name components, and the kind of component that each holds."""
 
+TOP_LEVEL = ("benchmark", "training", *AXES, "threat", "include", "exclude")
+"""The tables of a benchmark file."""
+
 Targets = Literal["random", "next", "least_likely", "all"]
 Precision = Literal["full", "search_bf16"]
 
