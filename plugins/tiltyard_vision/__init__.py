@@ -14,6 +14,7 @@ from .datasets.packaged import Digits, Mnist5k
 from .datasets.svhn import Svhn
 from .models.resnet import ResNet18, ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
 from .models.small_cnn import SmallCnn
+from .models.small_vgg import SmallVgg
 from .models.vgg import Vgg19
 from .models.wide_resnet import WideResNet
 from .models.zoo import TorchvisionModel
@@ -46,6 +47,7 @@ def models() -> dict[str, Callable[..., Model]]:
         "resnet56": ResNet56,
         "resnet110": ResNet110,
         "small_cnn": SmallCnn,
+        "small_vgg": SmallVgg,
         "torchvision": TorchvisionModel,
         "vgg19": Vgg19,
         "wrn": WideResNet,

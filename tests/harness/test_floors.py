@@ -34,7 +34,7 @@ FLOORS = {
         "detection",
         "workers",
     },
-    2: {"runner", "api", "testing", "bundle", "cache"},
+    2: {"runner", "api", "testing", "bundle", "cache", "cost"},
     3: {"cli"},
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}

@@ -52,6 +52,15 @@ def test_published_parameter_counts(name: str, keys: dict[str, Any], parameters:
     assert sum(p.numel() for p in network.parameters()) == parameters
 
 
+def test_the_small_vgg_of_the_defence_study_has_its_layers_at_224_pixels() -> None:
+    with torch.device("meta"):
+        network = MODELS["small_vgg"]()((3, 224, 224), _head)
+    shapes = [tuple(p.shape) for p in network.parameters() if p.ndim == 2]
+    assert shapes == [(4096, 128 * 7 * 7), (4096, 4096), (10, 4096)]
+    widths = [p.shape[0] for p in network.parameters() if p.ndim == 4]
+    assert widths == [32, 32, 64, 64, 128, 128, 128, 128, 128, 128]
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_architecture_conforms(name: str) -> None:
     with torch.random.fork_rng(devices=[]):

@@ -115,7 +115,7 @@ def _grouped(rows: pd.DataFrame, quantity: str, keys: tuple[str, ...]) -> Iterat
         value = sum(shares) / len(shares)
         known = pd.Series(dict(zip(apart, place, strict=True)), dtype=object).dropna()
         numbers = {"ours": value, "low": low, "high": high, "samples": samples, "seeds": len(shares)}
-        yield {"quantity": quantity} | known.to_dict() | numbers
+        yield {"quantity": quantity} | {str(key): part for key, part in known.items()} | numbers
 
 
 def _same(row: Row, mine: Row) -> bool:

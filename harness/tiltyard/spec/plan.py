@@ -202,10 +202,13 @@ class Cell:
             return (plain_threat,)
         return tuple(replace(plain_threat, eps=eps) for eps in self.threat.eps)
 
-    def passes(self) -> tuple[int, int] | None:
-        """Forwards and backwards to be spent at most, where the attack and the data set tell."""
+    def passes(self, classes: int | None = None) -> tuple[int, int] | None:
+        """Forwards and backwards to be spent at most, where the attack and the data set tell.
+
+        ``classes`` is the number of classes where it is known from elsewhere.
+        """
         count: Callable[[int], tuple[int, int]] | None = getattr(self.attack.object, "passes", None)
-        classes = self.victim.dataset.object.classes
+        classes = classes or self.victim.dataset.object.classes
         if count is None or classes is None:
             return None
         forwards, backwards = count(classes)
