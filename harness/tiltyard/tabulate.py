@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .contracts import declared
 from .detection import detection
+from .geometry import kept_geometry
 from .health import UNCHECKED, badge
 from .leaderboard import CellRecords, comparisons
 from .masking import Report, escalated
@@ -25,6 +26,7 @@ def tables(plan: Plan, store: Store) -> dict[str, pd.DataFrame]:
     answers = escalated(plan, masking.judged) if plan.benchmark.escalate else ()
     for cell in (*plan.cells, *answers):
         words = identity(plan, cell) | {"health": _health(plan, store, cell), "flags": masking.flags(cell)}
+        words |= kept_geometry(store, cell.victim.id)
         summary = store.cell(cell.id).summary
         if cell.skip or summary is None or summary["status"] != "done":
             status = {"status": "skipped", "reason": cell.skip} if cell.skip else summary

@@ -42,7 +42,7 @@ class Victims:
         Raises ``UserError``.
         """
         for victim in victims:
-            data, scheme = self.data(victim.dataset), self._scheme(victim)
+            data, scheme = self.data(victim.dataset), self.scheme(victim)
             if victim.source.weights is not None:
                 build(victim, data, scheme)
 
@@ -99,7 +99,7 @@ class Victims:
         return FitTrainer(
             victim,
             self.data(victim.dataset),
-            self._scheme(victim),
+            self.scheme(victim),
             self.store,
             self.device,
             lambda words, epoch: self.report(EpochDone(words, epoch, victim.training.epochs)),
@@ -112,7 +112,8 @@ class Victims:
         made: Classifier = classifier.to(self.device).eval().requires_grad_(False)
         return made
 
-    def _scheme(self, victim: Victim) -> LabelScheme:
+    def scheme(self, victim: Victim) -> LabelScheme:
+        """The label scheme of a victim; raises ``UserError``."""
         try:
             scheme: LabelScheme = victim.labels.object(self.data(victim.dataset).classes, self.plan.files)
         except (MissingFile, ValueError) as error:

@@ -11,6 +11,7 @@ from .drawn import Gap, LowDim, Normal, Random
 from .from_file import Bert, FromFile
 from .glove import Glove
 from .one_hot import OneHot
+from .projected import Projected
 from .speech import Shuffle, Speech
 from .uniform import Uniform
 
@@ -27,6 +28,7 @@ def label_schemes() -> dict[str, Callable[..., Labels]]:
         "glove": Glove,
         "lowdim": LowDim,
         "normal": Normal,
+        "projected": Projected,
         "random": Random,
         "shuffle": Shuffle,
         "speech": Speech,

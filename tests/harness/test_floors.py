@@ -32,6 +32,7 @@ FLOORS = {
         "tabulate",
         "victims",
         "detection",
+        "geometry",
         "workers",
     },
     2: {"runner", "api", "testing", "bundle", "cache", "cost"},

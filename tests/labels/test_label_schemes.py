@@ -21,7 +21,8 @@ from tiltyard_labels.codebook import rms_distance
 from tiltyard_labels.decoder import DecodedScheme
 
 NAMES = sorted(label_schemes())
-CODED = [name for name in NAMES if name != "category"]
+LOGITS = ["category", "projected"]
+CODED = [name for name in NAMES if name not in LOGITS]
 Build = Callable[..., LabelScheme]
 
 
@@ -159,18 +160,19 @@ def test_all_other_shapes_get_one_linear_layer(build: Build, shape: tuple[int, .
     assert head(torch.randn(2, 6)).shape == (2, *shape)
 
 
-def test_hook_names_every_scheme_and_only_category_is_one() -> None:
+def test_hook_names_every_scheme_and_which_are_logits() -> None:
     drawn, computed = ["gap", "lowdim", "normal", "random"], ["composite", "shuffle", "speech", "uniform"]
-    assert sorted(["category", *drawn, *computed, "bert", "from_file", "glove"]) == NAMES
+    assert sorted([*LOGITS, *drawn, *computed, "bert", "from_file", "glove"]) == NAMES
     required = {"bert": {"file": "x.npy"}, "from_file": {"file": "x.npy"}}
     schemes = {name: make(**required.get(name, {})) for name, make in label_schemes().items()}
-    assert [name for name, scheme in schemes.items() if scheme.category] == ["category"]
+    assert [name for name, scheme in schemes.items() if scheme.category] == LOGITS
 
 
 @pytest.mark.parametrize(
     ("name", "keys", "wrong"),
     [
-        ("category", {"smoothing": 0.1}, {"smoothing": "0.1"}),
+        ("category", {"smoothing": 0.1, "neck": True}, {"smoothing": "0.1"}),
+        ("projected", {"seed": 1}, {"scale": "unit"}),
         ("random", {"shape": [8, 8], "seed": 1, "scale": "unit"}, {"scale": "metric"}),
         ("lowdim", {"seed": 1}, {"seed": 2**32}),
         ("normal", {"dimension": 5}, {"dimension": 0}),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from ..contracts import LabelScheme
+from ..geometry import found_geometry, kept_geometry
 from ..problems import UserError
 from ..results import Store, load
-from ..spec import Plan
+from ..spec import Plan, Victim
 from ..tabulate import tables
 from .report import Report
 
@@ -32,6 +35,18 @@ def check_tables(plan: Plan, store: Store, report: Report) -> None:
         except (UserError, OSError, ValueError, KeyError, TypeError) as error:
             report.find(f"{name}.csv", f"can not be read: {error}")
     _compare("results.parquet", made["results"], packed.table, report)
+
+
+def check_geometry(victim: Victim, scheme: LabelScheme, store: Store, report: Report) -> None:
+    """Compute the geometry of a victim's codebook anew; older bundles have none."""
+    kept, found = kept_geometry(store, victim.id), found_geometry(scheme)
+    names = [name for name, value in kept.items() if not _close(value, found.get(name.removeprefix("code_")))]
+    if names:
+        report.find(f"victim {victim.id}", f"its codes have another geometry than recorded: {', '.join(names)}")
+
+
+def _close(value: object, other: float | None) -> bool:
+    return isinstance(value, int | float) and other is not None and math.isclose(value, other, rel_tol=LIBRARIES)
 
 
 def _compare(where: str, here: pd.DataFrame, packed: pd.DataFrame, report: Report) -> None:

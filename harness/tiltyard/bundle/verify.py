@@ -23,7 +23,7 @@ from .archive import unpack
 from .claims import check_coverage, check_luck, check_records, compared, where
 from .judging import Judged, judge_clean, judge_images
 from .manifest import Manifest
-from .recomputed import check_tables
+from .recomputed import check_geometry, check_tables
 from .replan import BundledFiles, RecordedPlugins, of_bundle, other_code, replan, wanted, with_answers
 from .report import Report
 
@@ -151,6 +151,7 @@ class Verifier:
         try:
             classifier = victims.classifier(victim)
             clean = judge_clean(classifier, test, ids, victim.seed)
+            check_geometry(victim, victims.scheme(victim), self.store, self.report)
         except Exception as error:  # noqa: BLE001 - a stranger's weights: what is wrong with them is a finding
             self.report.find(f"victim {victim.id} ({victim.words})", f"can not be rebuilt: {error}")
             return

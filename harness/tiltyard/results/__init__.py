@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..problems import UserError, suggest
 from .checking import QUARANTINE, Damage, damages
+from .codebook import CODEBOOK
 from .column import Column, frame, read_csv
 from .comparing import ATTACKS, COMPARISON, CURVES, LEADERBOARD, PAIRS, PUBLISHED, SEEDS, WORST
 from .files import DamagedError, read_checked, read_json, sha256, write, write_json, write_named
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ATTACKS",
+    "CODEBOOK",
     "COMPARISON",
     "CURVES",
     "DETECTION",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .codebook import CODEBOOK
 from .column import Column
 from .comparing import ATTACKS, CURVES, LEADERBOARD, PAIRS, SEEDS, WORST
 from .detecting import DETECTOR
@@ -142,6 +143,7 @@ RESULTS = (
     ),
     Column("flags", "string", "signs that the victim hides its gradient or the attack was too weak; null without one"),
     Column("seconds", "float64", "time spent in the cell, on the machine of provenance.json", "s"),
+    *CODEBOOK,
     Column("cell", "string", "id of the cell: its records are cells/<id>/samples.parquet"),
     Column("victim", "string", "id of the victim"),
     Column("fraction", "float64", "share of the training images that was used; null where nothing was trained", "0..1"),

@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 
 from ..events import CellFinished, Event
+from ..geometry import keep_geometry
 from ..health import badge
 from ..provenance import device_name, plan_digest, provenance
 from ..results import TABLES, Store, read_json
@@ -125,6 +126,8 @@ class Run:
         return there and written is not None and written["plan"] == plan_digest(self.plan)
 
     def _write_tables(self) -> None:
+        for victim in dict.fromkeys(cell.victim for cell in self._mine if self._outcome(cell)[0] == "done"):
+            keep_geometry(self._hands.victims, victim)
         made = tables(self.plan, self.store)
         hashes = self._hands.victims.data_hashes()
         self.store.write_tables(made, provenance(self.plan, device_name(self.device), hashes))
