@@ -162,7 +162,7 @@ def _threats(given: Threat | Mapping[str, Any] | Sequence[Threat | Mapping[str, 
 
 def _threat(given: Threat | Mapping[str, Any]) -> ThreatTable:
     if isinstance(given, Threat):
-        given = {"norm": given.norm, "eps": given.eps, "goal": given.goal, "knowledge": given.knowledge}
+        given = {key: getattr(given, key) for key in ("norm", "eps", "goal", "knowledge", "units")}
     table, mistakes = check(ThreatTable, given)
     if table is None:
         raise UserError("; ".join(f"threat {'.'.join(map(str, loc))}: {message}" for loc, message in mistakes))

@@ -61,6 +61,7 @@ def identity(plan: Plan, cell: Cell) -> dict[str, Any]:
         "benchmark": plan.name,
         **labels,
         "norm": threat.norm,
+        "units": threat.units,
         "goal": threat.goal,
         "targets": threat.targets if threat.goal == "targeted" else None,
         "knowledge": threat.knowledge,

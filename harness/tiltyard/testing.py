@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -64,7 +65,8 @@ def _check_images(attack: Attack, norm: str, eps: float) -> None:
     x = torch.rand(8, 1, 6, 6, generator=torch.Generator().manual_seed(1))
     batch = Batch(x, victim(x).argmax(1), torch.arange(8), key="check")
     radius = {"linf": eps, "l2": 4 * eps, "l1": 16 * eps, "l0": 8.0}[norm]
-    budget = Threat(norm) if declared(attack, "minimal") else Threat(norm, radius)  # type: ignore[arg-type]
+    units = "pixels" if "pixels" in declared(attack, "units") else "normalised"
+    budget = Threat(norm, math.inf if declared(attack, "minimal") else radius, units=units)  # type: ignore[arg-type]
     records = evaluate(victim, attack, batch, (budget,), (radius,)).records
     bad = records[records["status"] != "ok"]
     assert bad.empty, f"{norm}: status {bad['status'].iloc[0]}: {bad['reason'].iloc[0]}"

@@ -37,6 +37,11 @@ class Victim(nn.Module):
         return self.classifier.classes
 
     @property
+    def codes(self) -> Tensor:
+        """The codebook (K, *shape) of the label scheme; one-hot for categories."""
+        return self.classifier.scheme.codes
+
+    @property
     def randomised(self) -> bool:
         """Whether two calls on the same images may differ."""
         return self.classifier.randomised
@@ -56,6 +61,11 @@ class Victim(nn.Module):
         """The label scheme's own training loss (N,)."""
         metered = self._metered(x, self._rows(x, ids))
         return self.classifier.loss(metered.to(_dtype(self.classifier, x)), y).to(x.dtype)
+
+    def raw(self, x: Tensor, ids: Tensor | None = None) -> Tensor:
+        """Outputs (N, *shape) of the network itself: what it was trained to bring near the label's code."""
+        metered = self._metered(x, self._rows(x, ids))
+        return self.classifier.raw(metered.to(_dtype(self.classifier, x))).to(x.dtype)
 
     def parts(self, count: int) -> list[slice]:
         """``count`` rows in as few parts of at most ``chunk`` as can be, all about as large: a small one is slow."""

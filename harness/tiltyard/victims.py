@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from .behind import Behind
 from .contracts import Batch, Classifier, Data, LabelScheme, MissingFile
 from .evaluator import Verdict, judge
 from .events import EpochDone, Event
@@ -14,7 +15,7 @@ from .problems import UserError
 from .results import Store
 from .spec import Component, Plan, Precision, Victim
 from .stand_in import PROBES, StandIn, in_bfloat16, stand_in
-from .training import FitTrainer, build
+from .training import FitTrainer, Normalise, build, normalisation
 
 KEPT = 2
 """Classifiers kept in memory: the victim at hand and the one its attacker sees."""
@@ -34,6 +35,7 @@ class Victims:
     _classifiers: dict[Victim, Classifier] = field(default_factory=dict)
     _search: dict[tuple[Victim, Precision], tuple[StandIn, ...]] = field(default_factory=dict)
     _clean: dict[tuple[Victim, bytes], Verdict] = field(default_factory=dict)
+    _normalise: dict[tuple[Component, str], Normalise] = field(default_factory=dict)
     _broken: dict[Victim, Exception] = field(default_factory=dict)
 
     def check(self, victims: Iterable[Victim]) -> None:
@@ -81,6 +83,16 @@ class Victims:
             low = [in_bfloat16(exact)] if precision == "search_bf16" else []
             self._search[victim, precision] = (*low, exact, StandIn(classifier, exact.chunk))
         return self._search[victim, precision]
+
+    def behind(self, victim: Victim, classifier: Classifier) -> Behind:
+        """A classifier of the victim as one of images that are normalised as its network does it."""
+        key = victim.dataset, repr(victim.source.host.normalise)
+        if key not in self._normalise:
+            layer = normalisation(victim.source, self.data(victim.dataset))
+            assert isinstance(layer, Normalise), "cells of models that do not normalise are skipped"
+            self._normalise[key] = layer.to(self.device)
+        layer = self._normalise[key]
+        return Behind(classifier, layer.mean, layer.std).eval()
 
     def clean(self, victim: Victim, batch: Batch) -> Verdict:
         """The victim's word on the images of a batch, asked for once, whatever attacks come after."""

@@ -33,7 +33,7 @@ def _records(held: np.ndarray, correct: np.ndarray | None = None, status: str = 
 def _folder(path: Path, cells: Mapping[str, pd.DataFrame | None], data: str = "x", **identity: Any) -> Results:
     """A results folder with a cell for each attack; None is a cell that failed."""
     known = {"benchmark": path.name, "dataset": "d", "model": "m", "labels": "l", "defence": "none", "norm": "linf"}
-    known |= {"goal": "untargeted", "knowledge": "adaptive", "seed": 0, "seconds": 1.0} | identity
+    known |= {"units": "pixels", "goal": "untargeted", "knowledge": "adaptive", "seed": 0, "seconds": 1.0} | identity
     rows = []
     for attack, records in cells.items():
         words = known | {"attack": attack, "cell": f"cell-{attack}", "eps": EPS}

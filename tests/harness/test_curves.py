@@ -35,6 +35,7 @@ def _cell(attack: str, distance: np.ndarray, eps: list[float], minimal: bool, **
         "benchmark": "b",
         "dataset": "d",
         "norm": "l2",
+        "units": "pixels",
         "model": "m",
         "labels": "l",
         "defence": "none",

@@ -120,6 +120,7 @@ def record(
 def table_of(rows: list[dict[str, Any]], store: Store, **more: Any) -> pd.DataFrame:
     identity = {"id": "c", "victim": "v", "dataset": "d", "model": "m", "labels": "l", "defence": "x", "attack": "a"}
     identity |= {"benchmark": "b", "norm": "linf", "goal": "untargeted", "knowledge": "adaptive", "seed": 0}
+    identity |= {"units": "pixels"}
     return detection([CellRecords(identity, frame(SAMPLES, rows), **more)], store)
 
 

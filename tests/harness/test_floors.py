@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 HARNESS = ROOT / "harness" / "tiltyard"
 
 FLOORS = {
-    0: {"contracts", "hookspecs", "inert", "problems", "results", "stand_in", "victim"},
+    0: {"behind", "contracts", "hookspecs", "inert", "problems", "results", "stand_in", "victim"},
     1: {
         "parameters",
         "plugins",

@@ -36,6 +36,7 @@ def _cell(attack: str, records: pd.DataFrame | None, **more) -> CellRecords:
         "benchmark": "b",
         "dataset": "d",
         "norm": "linf",
+        "units": "pixels",
         "model": "m",
         "labels": "l",
         "defence": "none",

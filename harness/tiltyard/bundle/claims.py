@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..contracts import Batch, Norm, Split, Threat, declared, pixels
+from ..contracts import Batch, Split, Threat, declared, pixels
 from ..evaluator import aims, reach
 from ..results import STATUSES
-from ..spec import Cell
+from ..spec import Cell, ThreatTable
 from .judging import Judged, close_to_least
 from .report import Report
 
@@ -34,7 +34,7 @@ def compared(records: pd.DataFrame, clean: Judged, images: pd.DataFrame, cell: C
     table = keyed.merge(stored, on=["sample", "call", "aim"], how="left", indicator="found")
     table = table.merge(clean.table, on="sample", how="left", suffixes=("", "_clean"))
     has = table["found"] == "both"
-    inside = has & (table["length"] <= table["eps"].map(_limits(cell.threat.norm, cell.threat.eps, test)))
+    inside = has & (table["length"] <= table["eps"].map(_limits(cell.threat, test)))
     fit = inside & table["boxed"].eq(True)
     return table.assign(
         has=has,
@@ -46,10 +46,10 @@ def compared(records: pd.DataFrame, clean: Judged, images: pd.DataFrame, cell: C
     )
 
 
-def _limits(norm: Norm, eps: tuple[float, ...], test: Split) -> dict[float, float]:
+def _limits(threat: ThreatTable, test: Split) -> dict[float, float]:
     """The length that still counts as inside the ball, for each eps."""
     like = pixels(test.images[:1])
-    return {radius: reach(Threat(norm, radius), like) * (1 + FLOAT) for radius in eps}
+    return {eps: reach(Threat(threat.norm, eps, units=threat.units), like) * (1 + FLOAT) for eps in threat.eps}
 
 
 def check_coverage(records: pd.DataFrame, cell: Cell, ids: torch.Tensor, clean: Judged, report: Report) -> None:
@@ -97,6 +97,12 @@ def check_records(table: pd.DataFrame, cell: Cell, randomised: bool, report: Rep
             continue  # asked again, it may well answer otherwise
         report.borderline += table.loc[broken & close, "sample"].nunique()
         _tell(report, cell, message, table.loc[broken & ~close, "sample"])
+    believed = table["status"].isin(["repaired", "violated"]) & table["claimed"].notna()
+    if believed.any():
+        report.note(
+            f"{where(cell)}: images outside ball or box are not in the bundle, so {int(believed.sum())} of the claims "
+            "behind its claimed_accuracy are taken as recorded"
+        )
     if randomised:
         _again(table, cell, report)
 
@@ -121,6 +127,11 @@ def _rules(table: pd.DataFrame, cell: Cell) -> Iterator[Rule]:
     measured = table["has"] & table["success"]
     yield "the distance is not that of the image", measured & (apart | table["distance"].isna())
     other = table["prediction"].ne(table["label"]).fillna(False) & ~table["rejected"].fillna(True).astype(bool)
+    said = table["claimed"].astype("boolean")
+    came = said.notna() & (status == "ok")
+    yield "the claim is not what the class of the image says", came & (said.fillna(False) == other)
+    unclaimed = said.fillna(True) & (status == "not_attacked")
+    yield "wrong to begin with, and claimed to hold", unclaimed
     judged = status.isin(["ok", "repaired"]) & (table["call"] == table["eps"])
     yield "the class is recorded as another, and the sample not as broken", judged & other & ~left
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from ..behind import Behind
 from ..contracts import Batch, Classifier, Norm, Split, distance, margin, pixels
 from ..evaluator import Verdict, judge
 from ..results import Images
@@ -50,13 +51,17 @@ def judge_clean(classifier: Classifier, test: Split, ids: Tensor, seed: int) -> 
 def judge_images(classifier: Classifier, test: Split, images: Images, seed: int, norm: Norm) -> pd.DataFrame:
     """The verdicts on stored images: one row each, known by ``sample``, ``call`` (eps) and ``target``.
 
-    Raises ``ValueError`` on what are no images of this test set.
+    A classifier ``Behind`` the normalisation is asked about normalised images, which lie in no box. Raises
+    ``ValueError`` on what are no images of this test set.
     """
     _check(images, test)
     rows = []
     for part in torch.arange(len(images)).split(CHUNK):
         some = images[part]
         batch, adversarial = _batch(test, some.sample, seed), pixels(some.pixels)
+        boxed = ((adversarial >= 0) & (adversarial <= 1)).flatten(1).all(1)
+        if isinstance(classifier, Behind):
+            batch, boxed = replace(batch, x=classifier.normalised(batch.x)), adversarial.flatten(1).isfinite().all(1)
         verdict = judge(classifier, batch, adversarial, "adversarial")
         delta = (adversarial - batch.x).double()
         rows.append(
@@ -65,7 +70,7 @@ def judge_images(classifier: Classifier, test: Split, images: Images, seed: int,
                 "sample": some.sample,
                 "call": some.eps,
                 "target": some.target,
-                "boxed": ((adversarial >= 0) & (adversarial <= 1)).flatten(1).all(1),
+                "boxed": boxed,
                 "length": distance(delta.where(delta.abs() > UNCHANGED, 0.0), norm),
                 "wrong": verdict.wrong(batch.y),
                 "aimed": verdict.right(some.target),

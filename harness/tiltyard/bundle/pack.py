@@ -40,6 +40,11 @@ def pack(
     images. Raises ``UserError`` on results that could not be verified.
     """
     plan, checkpoints = _planned(load(folder), data, plugins)
+    if uint8 and (behind := [cell for cell in plan.runnable if cell.threat.units == "normalised"]):
+        raise UserError(
+            f"{folder}: {len(behind)} cells have images in normalised units, which 8 bits can not hold; "
+            "leave out --uint8"
+        )
     store = Store(folder)
     victims = Victims(plan, store, torch.device("cpu"), lambda _: None, trains=False)
     labels = _label_files(plan, victims)

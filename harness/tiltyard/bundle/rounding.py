@@ -111,4 +111,8 @@ def _retold(records: pd.DataFrame, table: pd.DataFrame, *, targeted: bool) -> pd
     }
     told |= {"reached_target": won} if targeted else {}
     new = {name: records[name].astype(object).mask(table["has"], column) for name, column in told.items()}
+    # What is claimed of an image that came inside ball and box is said of the rounded one too.
+    came = table["has"] & (table["status"] == "ok")
+    moved = (table["own_prediction"] != table["label"]) & ~table["own_rejected"].astype("boolean")
+    new["claimed"] = records["claimed"].astype(object).mask(came, ~moved)
     return records.assign(**new).astype({column.name: column.dtype for column in SAMPLES})

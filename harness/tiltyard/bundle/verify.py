@@ -158,7 +158,8 @@ class Verifier:
         self.report.clean += len(ids)
         for n, cell in enumerate(cells):
             try:
-                self._cell(cell, classifier, test, ids, clean, first=not n)
+                seen = victims.behind(victim, classifier) if cell.threat.units == "normalised" else classifier
+                self._cell(cell, seen, test, ids, clean, first=not n)
             except Exception as error:  # noqa: BLE001 - a stranger's files: whatever is wrong in them is a finding
                 self.report.find(where(cell), f"can not be checked: {type(error).__name__}: {error}")
 

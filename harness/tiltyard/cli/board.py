@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tiltyard.results import Results
 
-from .show import eps_text, legend, listing, missing, percent, plain_text, with_interval
+from .show import ball_text, legend, listing, missing, percent, plain_text, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,10 +36,10 @@ def board_tables(results: Results, wide: bool = False) -> Iterator[Table | str]:
 
 def ball_tables(board: pd.DataFrame, wide: bool = False) -> Iterator[Table | str]:
     """A leaderboard as a table per ball, and what its marks mean."""
-    for (dataset, norm, eps), ball in board.groupby(["dataset", "norm", "eps"], sort=True):
+    for (dataset, norm, units, eps), ball in board.groupby(["dataset", "norm", "units", "eps"], sort=True):
         same = [name for name in ENTRY if not wide and ball[name].nunique() == 1]
         names = " · ".join(
-            [str(dataset), f"{norm} {eps_text(float(str(eps)))}", *(ball[name].iloc[0] for name in same)]
+            [str(dataset), ball_text(str(norm), float(str(eps)), str(units)), *(ball[name].iloc[0] for name in same)]
         )
         yield _ball(f"{names}: worst case over attacks", ball, [name for name in ENTRY if name not in same], wide)
     yield from legend(mark for row in board.to_dict("records") for mark in _marks(row))
@@ -47,13 +47,13 @@ def ball_tables(board: pd.DataFrame, wide: bool = False) -> Iterator[Table | str
 
 def not_listed(results: Results) -> list[str]:
     """The entries, in words, that were attacked and are missing from the leaderboard."""
-    keys = ["dataset", "norm", "eps", *ENTRY]
+    keys = ["dataset", "norm", "units", "eps", *ENTRY]
     attacked = results.table[results.table["status"].isin(["done", "failed"])]
     tried, listed = (
         [tuple(row.values()) for row in table[keys].to_dict("records")] for table in (attacked, results.leaderboard)
     )
     rows = [row for row in dict.fromkeys(tried) if row not in listed]
-    return [" · ".join((row[0], f"{row[1]} {eps_text(row[2])}", *row[3:])) for row in rows]
+    return [" · ".join((row[0], ball_text(row[1], row[3], row[2]), *row[4:])) for row in rows]
 
 
 def _ball(title: str, ball: pd.DataFrame, names: list[str], wide: bool) -> Table:

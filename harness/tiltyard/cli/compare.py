@@ -84,11 +84,11 @@ def _table(rows: Iterable[Mapping[Any, Any]]) -> Table:
 
 def _words(row: Mapping[Any, Any]) -> str:
     """What a row is, in a line."""
-    from .show import eps_text, missing
+    from .show import ball_text, missing
 
     parts = [row[name] for name in ("dataset", "model", "labels", "defence", "attack", "targets", "knowledge")]
     known = [part for part in parts if not missing(part) and part != "adaptive"]
-    ball = "clean accuracy" if missing(row["norm"]) else f"{row['norm']} {eps_text(row['eps'])}"
+    ball = "clean accuracy" if missing(row["norm"]) else ball_text(row["norm"], row["eps"], row["units"])
     return " · ".join([*known, ball, f"seed {row['seed']}"])
 
 

@@ -106,4 +106,6 @@ class Bars:
 
 def cell_words(cell: Cell) -> str:
     """A cell in a line."""
-    return f"{cell.victim.words} · {cell.attack.label} · {cell.threat.norm} {cell.threat.goal} {cell.threat.knowledge}"
+    return (
+        f"{cell.victim.words} · {cell.attack.label} · {cell.threat.metric} {cell.threat.goal} {cell.threat.knowledge}"
+    )

@@ -61,6 +61,11 @@ def eps_text(eps: float) -> str:
     return f"{round(levels, 1):g}/255" if tenths and not short else f"{eps:g}"
 
 
+def ball_text(norm: str, eps: float, units: str = "pixels") -> str:
+    """A ball in words: ``linf 8/255``, with its units where they are not pixels."""
+    return f"{norm} {eps_text(eps)}" if units == "pixels" else f"{norm} {eps:g} {units}"
+
+
 def percent(value: float) -> str:
     """A share as a percentage, or a dash where there is none."""
     return "-" if math.isnan(value) else f"{100 * value:.1f}"
@@ -141,7 +146,7 @@ def plan_tables(plan: Plan) -> Iterator[Table | str]:
     grouped: dict[tuple[str, str], list[Cell]] = {}
     for cell in plan.runnable:
         eps = " ".join(map(eps_text, cell.threat.eps))
-        threat = f"{cell.threat.norm} {eps} {cell.threat.goal} {cell.threat.knowledge}"
+        threat = f"{cell.threat.metric} {eps} {cell.threat.goal} {cell.threat.knowledge}"
         grouped.setdefault((cell.attack.label, threat), []).append(cell)
     for (attack, threat), cells in grouped.items():
         passes = [cell.passes() for cell in cells]

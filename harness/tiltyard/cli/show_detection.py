@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from .show import eps_text, listing, percent, plain_text, with_interval
+from .show import ball_text, listing, percent, plain_text, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ def _table(title: str, rows: pd.DataFrame, wide: bool) -> Table:
     named = ("attack", "ball", *(["seed"] if seeds else []))
     table = listing(plain_text(title), (*named, *numbers), numbers)
     for row in rows.to_dict("records"):
-        words = [_attack(row), f"{row['norm']} {eps_text(row['eps'])}"]
+        words = [_attack(row), ball_text(row["norm"], row["eps"], row["units"])]
         words += [row["seed"]] if seeds else []
         rates = [_share(row, f"{rate}_{name}", wide) for name in RATES for rate in ("tpr", "fpr")]
         counts = [str(row["wrong"]), str(row["clean"])]

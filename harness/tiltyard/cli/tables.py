@@ -13,7 +13,7 @@ from tiltyard.health import sound
 from tiltyard.results import STATUSES, TABLES
 from tiltyard.statistics import over_seeds
 
-from .show import eps_text, legend, listing, missing, percent, plain_text, with_interval
+from .show import ball_text, eps_text, legend, listing, missing, percent, plain_text, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +27,8 @@ ROWS = 200
 def accuracy_tables(rows: pd.DataFrame, wide: bool = False) -> Iterator[Table | str]:
     """One table per data set, model and ball: robust accuracy by label scheme and defence, a column per attack."""
     done = rows[rows["status"] == "done"]
-    for (dataset, model, norm, eps), ball in done.groupby(["dataset", "model", "norm", "eps"], sort=True):
-        title = f"{dataset} · {model} · {norm} {eps_text(float(str(eps)))}: accuracy in %"
+    for (dataset, model, norm, units, eps), ball in done.groupby(["dataset", "model", "norm", "units", "eps"]):
+        title = f"{dataset} · {model} · {ball_text(str(norm), float(str(eps)), str(units))}: accuracy in %"
         yield from _accuracy_table(title, ball, wide)
     lacking = done[done["reason"].notna()].drop_duplicates(["cell", "reason"])
     for (attack, norm, reason), number in Counter(_columns(lacking, "attack", "norm", "reason")).items():

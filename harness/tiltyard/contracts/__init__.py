@@ -20,7 +20,7 @@ from .components import (
 )
 from .data import Data, Files, MissingFile, Outline, Split, pixels
 from .labels import Category, LabelScheme
-from .threat import Goal, Knowledge, Norm, Radius, Threat, distance, project
+from .threat import Goal, Knowledge, Norm, Radius, Threat, Units, distance, project
 
 __all__ = [
     "ATTACK_DEFAULTS",
@@ -50,6 +50,7 @@ __all__ = [
     "Split",
     "Threat",
     "Trainer",
+    "Units",
     "declared",
     "distance",
     "margin",

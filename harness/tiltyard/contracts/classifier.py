@@ -39,11 +39,16 @@ class Classifier(nn.Module):
 
     def outputs(self, x: Tensor) -> Outputs:
         """Scores and rejection margin of ``x`` from one forward."""
-        return Outputs(self.scheme.scores(self.network(x)))
+        return Outputs(self.scheme.scores(self.raw(x)))
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The label scheme's own training loss (N,) of images ``x`` with labels ``y``."""
-        return self.scheme.loss(self.network(x), y)
+        return self.scheme.loss(self.raw(x), y)
+
+    def raw(self, x: Tensor) -> Tensor:
+        """Outputs (N, *shape) of the network itself, before the label scheme; what a defence adds is not in them."""
+        output: Tensor = self.network(x)
+        return output
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores (N, K)."""

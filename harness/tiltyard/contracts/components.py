@@ -99,7 +99,8 @@ class Attack(Protocol):
         """Images of the shape of ``batch.x``.
 
         ``victim(x)`` gives scores (N, K) whose margin is negative exactly where the adversary wins, a
-        detector's rejection included; ``victim.loss(x, y)`` is the scheme's own loss. It is pure: no global
+        detector's rejection included; ``victim.loss(x, y)`` is the scheme's own loss. Under
+        ``threat.units == "normalised"`` images are the network's own inputs, and lie in no box. It is pure: no global
         random state, no mode changes, no parameter gradients, no prints.
         """
 
@@ -109,6 +110,8 @@ ATTACK_DEFAULTS: dict[str, Any] = {
     "targeted": False,  # True: obeys batch.target
     # What it asks for: the victim's gradients, scores or decisions, or images that broke other victims (batch.found).
     "access": "gradients",
+    # What eps may be measured in: "pixels", with images in [0, 1], or "normalised", behind the network's normalisation.
+    "units": frozenset({"pixels"}),
     "defects": (),  # Properties of docs/doctor.md that it is known to lack.
 }
 

@@ -13,6 +13,7 @@ from torch import Tensor
 Norm = Literal["linf", "l2", "l1", "l0"]
 Goal = Literal["untargeted", "targeted"]
 Knowledge = Literal["adaptive", "oblivious", "transfer"]
+Units = Literal["pixels", "normalised"]
 
 
 def _number(value: object) -> object:
@@ -41,12 +42,15 @@ class Threat:
 
     ``eps`` is the radius of the ball around the clean image; ``inf`` means no budget, which is what a
     minimal-norm attack is called with. Under ``l0`` it is the number of values (pixels x channels) changed.
+    With ``units = "normalised"`` images and distances are those of the network's own inputs, (x - mean) / std,
+    and there is no box.
     """
 
     norm: Norm
     eps: float = math.inf
     goal: Goal = "untargeted"
     knowledge: Knowledge = "adaptive"
+    units: Units = "pixels"
 
 
 def distance(delta: Tensor, norm: Norm) -> Tensor:

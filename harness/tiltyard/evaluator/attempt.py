@@ -16,8 +16,8 @@ from ..victim import Victim
 
 EPS_SLACK = 1e-5
 """Relative overshoot of eps that float32 arithmetic explains."""
-ROUNDING = 2.0**-24
-"""How far float32 may put a pixel of a sum in [0, 1]: what tells at an eps below one grey level."""
+ROUNDING = {"pixels": 2.0**-24, "normalised": 2.0**-21}
+"""How far float32 may put a value of a sum in [0, 1], or of one below 16: what tells at a very small eps."""
 BOX_SLACK = 1e-6
 """Overshoot of [0, 1] that float32 arithmetic explains."""
 REPAIRABLE = 0.01
@@ -26,9 +26,13 @@ REPAIRABLE = 0.01
 
 @dataclass(frozen=True)
 class Attempt:
-    """What one call of an attack came to: images fit to be judged, a status each, and what it cost."""
+    """What one call of an attack came to: images fit to be judged, a status each, and what it cost.
+
+    ``returned`` are the images as the attack gave them, wherever they lie.
+    """
 
     images: Tensor
+    returned: Tensor
     status: list[str]
     forwards: Tensor
     backwards: Tensor
@@ -41,6 +45,7 @@ class Attempt:
             status[row] = word
         return Attempt(
             self.images.index_copy(0, rows, other.images),
+            self.returned.index_copy(0, rows, other.returned),
             status,
             self.forwards.index_add(0, rows, other.forwards),
             self.backwards.index_add(0, rows, other.backwards),
@@ -67,7 +72,7 @@ def attempt(
         with untouched(seen), deadline(seconds):
             own.seed_globals()  # for foreign code and for randomised victims: the same draws in every run
             images = attack(victim, own, threat)
-        images = _checked(images, batch, victim)
+        returned = _checked(images, batch, victim)
     except Incompatible:
         raise
     except Expired:
@@ -76,8 +81,8 @@ def attempt(
         if _out_of_memory(error):
             return _halved(seen, attack, batch, threat, seconds, chunk)
         return _failed(batch, victim, "error", f"{type(error).__name__}: {error}")
-    images, status = verified(images, batch.x, threat)
-    return Attempt(images, status, victim.forwards, victim.backwards)
+    images, status = verified(returned, batch.x, threat)
+    return Attempt(images, returned, status, victim.forwards, victim.backwards)
 
 
 def _checked(images: object, batch: Batch, victim: Victim) -> Tensor:
@@ -108,6 +113,7 @@ def _halved(seen: Classifier, attack: Attack, batch: Batch, threat: Threat, seco
 def _joined(parts: Sequence[Attempt]) -> Attempt:
     return Attempt(
         torch.cat([part.images for part in parts]),
+        torch.cat([part.returned for part in parts]),
         [word for part in parts for word in part.status],
         torch.cat([part.forwards for part in parts]),
         torch.cat([part.backwards for part in parts]),
@@ -116,17 +122,18 @@ def _joined(parts: Sequence[Attempt]) -> Attempt:
 
 
 def _failed(batch: Batch, victim: Victim, status: str, reason: str) -> Attempt:
-    return Attempt(batch.x, [status] * len(batch), victim.forwards, victim.backwards, reason)
+    return Attempt(batch.x, batch.x, [status] * len(batch), victim.forwards, victim.backwards, reason)
 
 
 def verified(images: Tensor, clean: Tensor, threat: Threat) -> tuple[Tensor, list[str]]:
     """Images (N, C, H, W) inside box and ball, and what had to be done to each: ok, repaired or violated.
 
-    A violated image is replaced by the clean one.
+    A violated image is replaced by the clean one. Normalised images lie in no box.
     """
+    low, high = (0.0, 1.0) if threat.units == "pixels" else (-math.inf, math.inf)
     finite = images.flatten(1).isfinite().all(1)
     images = torch.where(finite.view(-1, 1, 1, 1), images, clean)
-    outside = (images - images.clamp(0, 1)).flatten(1).abs().amax(1)
+    outside = (images - images.clamp(low, high)).flatten(1).abs().amax(1)
     length = distance(images - clean, threat.norm)
     exact = finite & (outside <= BOX_SLACK) & (length <= reach(threat, clean))
     near = finite & ~exact & (outside <= REPAIRABLE) & (length <= threat.eps * (1 + REPAIRABLE))
@@ -135,11 +142,11 @@ def verified(images: Tensor, clean: Tensor, threat: Threat) -> tuple[Tensor, lis
         images = images.index_put((near.nonzero().squeeze(1),), back)
     kept = (exact | near).view(-1, 1, 1, 1)
     words = ["ok" if e else "repaired" if n else "violated" for e, n in zip(exact.tolist(), near.tolist(), strict=True)]
-    return torch.where(kept, images.clamp(0, 1), clean), words
+    return torch.where(kept, images.clamp(low, high), clean), words
 
 
 def reach(threat: Threat, clean: Tensor) -> float:
     """The length up to which a perturbation of images like ``clean`` counts as inside the ball."""
     values = clean[0].numel()
-    rounding = {"linf": 1.0, "l2": math.sqrt(values), "l1": float(values), "l0": 0.0}[threat.norm] * ROUNDING
-    return threat.eps * (1 + EPS_SLACK) + rounding
+    rounding = {"linf": 1.0, "l2": math.sqrt(values), "l1": float(values), "l0": 0.0}[threat.norm]
+    return threat.eps * (1 + EPS_SLACK) + rounding * ROUNDING[threat.units]

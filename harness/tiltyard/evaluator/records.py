@@ -120,12 +120,13 @@ def _records(
 
 
 def _not_attacked(finite: bool, targeted: bool) -> dict[str, Any]:
-    outcome = {"left_class": False, "success": False, "forwards": 0, "backwards": 0}
+    outcome = {"left_class": False, "success": False, "claimed": False, "forwards": 0, "backwards": 0}
     outcome |= {"reached_target": False} if targeted else {}
     if finite:
         return outcome | {"status": "not_attacked"}
     return outcome | {
         "status": "undefined",
+        "claimed": None,
         "reason": "the victim's scores of the clean image are not finite",
     }
 
@@ -143,7 +144,7 @@ def _outcomes(batch: Batch, found: Searched, threat: Threat) -> list[dict[str, A
         judged = word in JUDGED
         status = "undefined" if judged and not verdict.finite[n] else word
         known = judged and status != "undefined"
-        won = known and bool(success[n])
+        won, moved = known and bool(success[n]), found.moved[n]
         rows.append(
             {
                 "prediction": int(verdict.prediction[n]) if known else None,
@@ -152,6 +153,7 @@ def _outcomes(batch: Batch, found: Searched, threat: Threat) -> list[dict[str, A
                 "left_class": known and bool(left[n]),
                 "reached_target": None if reached is None else known and bool(reached[n]),
                 "success": won,
+                "claimed": None if moved is None else not moved,
                 "status": status,
                 "distance": float(length[n]) if won else None,
                 "margin": float(verdict.margin[n]) if known else None,

@@ -23,11 +23,14 @@ JUDGED = ("ok", "repaired")
 class Searched:
     """The images that an attack came to, and the victim's word on them.
 
-    ``flipped`` (N,) tells where a search that was in doubt about every margin said otherwise; None without one.
+    ``moved`` (N,) is whether the image as the attack returned it, wherever it lies, is wrong and accepted; None where
+    that can not be said. ``flipped`` (N,) tells where a search that was in doubt about every margin said otherwise;
+    None without one.
     """
 
     tried: Attempt
     verdict: Verdict
+    moved: list[bool | None]
     flipped: Tensor | None = None
 
 
@@ -50,7 +53,22 @@ def searched(
             again = attempt(exact.classifier, attack, batch[rows], threat, seconds, exact.chunk)
             tried = tried.mended(rows, again)
             verdict = judge(classifier, batch, tried.images, "adversarial")
-    return Searched(tried, verdict, flipped)
+    return Searched(tried, verdict, _moved(classifier, batch, tried, verdict), flipped)
+
+
+def _moved(classifier: Classifier, batch: Batch, tried: Attempt, verdict: Verdict) -> list[bool | None]:
+    """Whether each image moves its sample out of the class as it came: what others believe without verifying it."""
+    wrong, known = verdict.wrong(batch.y), verdict.finite.clone()
+    touched = [row for row, word in enumerate(tried.status) if word in ("repaired", "violated")]
+    if touched:
+        rows = torch.tensor(touched, device=batch.x.device)
+        returned = tried.returned[rows]
+        there = returned.flatten(1).isfinite().all(1)
+        believed = judge(classifier, batch[rows], torch.where(there.view(-1, 1, 1, 1), returned, 0), "adversarial")
+        wrong[rows], known[rows] = believed.wrong(batch.y[rows]), there & believed.finite
+    came = [word in (*JUDGED, "violated") for word in tried.status]
+    words = zip(wrong.tolist(), known.tolist(), came, strict=True)
+    return [said if sure and here else None for said, sure, here in words]
 
 
 def _doubtful(doubt: float, batch: Batch, tried: Attempt, verdict: Verdict) -> Tensor:

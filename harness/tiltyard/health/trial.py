@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import math
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import Attack, Batch, Classifier, Incompatible, Norm, Threat, declared, distance
-from ..contracts.threat import Goal
+from ..contracts.threat import Goal, Units
 from ..evaluator import judge, reach
 from ..evaluator.attempt import Attempt, attempt
 from .arena import SAMPLES, Arena, arena, rough
@@ -79,6 +80,11 @@ class Trial:
     def minimal(self) -> bool:
         """Whether the attack ignores eps."""
         return bool(declared(self.attack, "minimal"))
+
+    @property
+    def units(self) -> Units:
+        """What the attack is checked in: pixels, or, if it does not know them, an image without a box."""
+        return "pixels" if "pixels" in declared(self.attack, "units") else "normalised"
 
     @property
     def reach(self) -> float:
@@ -156,10 +162,10 @@ class Trial:
         limit = min(self.left(), seconds or self.seconds / CALLS)
         with settings_kept():
             tried = attempt(seen or place.classifier, self._cut, batch, self._threat(eps, goal), limit)
-        return _outcome(place, batch, tried, Threat(self.norm, eps))
+        return _outcome(place, batch, tried, Threat(self.norm, eps, units=self.units))
 
     def _threat(self, eps: float, goal: Goal = "untargeted") -> Threat:
-        return Threat(self.norm, goal=goal) if self.minimal else Threat(self.norm, eps, goal)
+        return Threat(self.norm, math.inf if self.minimal else eps, goal, units=self.units)
 
     def left(self) -> float:
         """Seconds that are left; raises ``TimeIsUp`` if none are."""

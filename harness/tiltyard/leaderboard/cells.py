@@ -21,7 +21,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-BALL = ("benchmark", "dataset", "norm", "eps")
+BALL = ("benchmark", "dataset", "norm", "units", "eps")
 """What must be equal for robust accuracies to be comparable."""
 ENTRY = ("model", "labels", "defence")
 """What a leaderboard ranks."""

@@ -21,7 +21,7 @@ QUANTILES = np.linspace(0.05, 1, 20)
 CLOSE = 1e-4
 """Relative distance below which two quantiles are one point of the curve."""
 
-_VICTIM = ("benchmark", "dataset", "model", "labels", "defence", "norm", "seed", "knowledge")
+_VICTIM = ("benchmark", "dataset", "model", "labels", "defence", "norm", "units", "seed", "knowledge")
 
 
 def curves(cells: Iterable[CellRecords]) -> pd.DataFrame:

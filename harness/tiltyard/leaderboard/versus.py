@@ -17,7 +17,8 @@ from .cells import Bools, CellRecords, Ints, Outcomes
 if TYPE_CHECKING:
     import pandas as pd
 
-KEYS = ("dataset", "model", "labels", "defence", "attack", "norm", "eps", "goal", "targets", "knowledge", "seed")
+THREAT = ("norm", "units", "eps", "goal", "targets", "knowledge")
+KEYS = ("dataset", "model", "labels", "defence", "attack", *THREAT, "seed")
 """What makes rows of two folders the same row."""
 VICTIM = ("dataset", "model", "labels", "defence", "seed")
 

@@ -32,11 +32,12 @@ def audits(plan: Plan, victims: Victims, samples: int) -> Iterator[Audit]:
     """Test every untargeted adaptive attack of a plan on each victim, in its largest ball of each norm.
 
     ``samples`` images that the victim gets right are taken, spread over the test set. Attacks that only transfer
-    images, and l0, have nothing to test.
+    images, l0, and normalised units have nothing to test.
     """
     guesses = components("attack", [GUESSES], Plugins())[0].object
     for cell in plan.runnable:
-        if cell.threat.goal == "targeted" or cell.surrogate or cell.transfers or cell.threat.norm == "l0":
+        untested = cell.threat.norm == "l0" or cell.threat.units != "pixels"
+        if cell.threat.goal == "targeted" or cell.surrogate or cell.transfers or untested:
             continue
         classifier, eps = victims.classifier(cell.victim), max(cell.threat.eps)
         batch = _right(classifier, victims.data(cell.victim.dataset).test, samples, cell, victims.device)

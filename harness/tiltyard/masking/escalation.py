@@ -49,14 +49,15 @@ def escalated(plan: Plan, judged: Iterable[Judged], lend: Lend | None = None) ->
 def _flagged(judged: Iterable[Judged]) -> list[Flagged]:
     raised: dict[tuple[Victim, Norm], set[str]] = {}
     for one in judged:
-        if one.finding.raised:
+        if one.finding.raised and one.units == "pixels":
             raised.setdefault((one.victim, one.norm), set()).add(one.indicator.name)
     return [Flagged(victim, norm, frozenset(names)) for (victim, norm), names in raised.items()]
 
 
 def _answers(plan: Plan, flagged: Flagged, others: Iterable[Flagged], lend: Lend) -> list[Cell]:
     """The cells that answer the flags of one victim."""
-    mine = [cell for cell in plan.runnable if (cell.victim, cell.threat.norm) == (flagged.victim, flagged.norm)]
+    here = flagged.victim, flagged.norm, "pixels"
+    mine = [cell for cell in plan.runnable if (cell.victim, cell.threat.norm, cell.threat.units) == here]
     radii = tuple(sorted({eps for cell in mine for eps in cell.threat.eps}))
     threat = ThreatTable(norm=flagged.norm, eps=radii)
     tables = {str(table): table for name in ANSWERS if name in flagged.raised for table in ANSWERS[name]}

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from .battery import STRONGEST, Probe
 from .structure import Structure
-from .study import Attacked, radii
+from .study import Attacked, decisive, radii
 from .trials import Family, Trial, compare, names
 
 SHARE = 0.1
@@ -17,15 +17,30 @@ SHARE = 0.1
 
 @dataclass(frozen=True)
 class Evidence:
-    """What indicators judge: a probe, and the finished cells of the same victim under the same norm."""
+    """What indicators judge: a probe, and the finished cells of the same victim under the same norm.
 
-    probe: Probe
+    There is no probe where eps is no number of pixels.
+    """
+
+    probe: Probe | None
     study: Sequence[Attacked]
 
+    @property
+    def eps(self) -> float:
+        """The eps that is judged first: the probe's, or that which a claim would rest on."""
+        return self.probe.eps if self.probe else decisive(self.study)
+
+    def trial(self, name: str) -> Trial | None:
+        """What the probe tried under that name."""
+        return self.probe.trial(name) if self.probe else None
+
+    def at(self, eps: float) -> list[Trial]:
+        """What the probe tried at ``eps``."""
+        return self.probe.at(eps) if self.probe else []
+
     def all(self, *families: Family) -> list[Trial]:
-        """The attacks of these families at the eps of the probe, the study's among them."""
-        trials = self.probe.at(self.probe.eps) + self.studied(self.probe.eps)
-        return [trial for trial in trials if trial.family in families]
+        """The attacks of these families at the eps that is judged first, the study's among them."""
+        return [trial for trial in self.at(self.eps) + self.studied(self.eps) if trial.family in families]
 
     def studied(self, eps: float, goal: str | None = None) -> list[Trial]:
         """What the attacks of the study, or those of one goal, broke within ``eps``."""
@@ -61,6 +76,8 @@ def _counted(count: Callable[[Structure], int], what: str) -> Callable[[Evidence
     """Raised where enough samples show a structural fault."""
 
     def judge(evidence: Evidence) -> Finding:
+        if not evidence.probe:
+            return UNCHECKED
         structure = evidence.probe.structure
         number = count(structure)
         error = f" ({structure.broken_gradient})" if what.startswith("margins") and structure.broken_gradient else ""
@@ -70,6 +87,8 @@ def _counted(count: Callable[[Structure], int], what: str) -> Callable[[Evidence
 
 
 def _randomised(evidence: Evidence) -> Finding:
+    if not evidence.probe:
+        return UNCHECKED
     structure = evidence.probe.structure
     said = "declared" if structure.declared else "not declared: attacks and verdicts were not seeded for it"
     words = f"two forwards differ on {structure.differing} of {structure.samples} images"
@@ -77,10 +96,10 @@ def _randomised(evidence: Evidence) -> Finding:
 
 
 def _undefined(evidence: Evidence) -> Finding:
-    structure = evidence.probe.structure
+    structure = evidence.probe and evidence.probe.structure
     judged = sum(int((attacked.records["status"] == "undefined").sum()) for attacked in evidence.study)
-    words = f"{structure.undefined} of {structure.asked} queries of the probe, {judged} verdicts of the study"
-    return Finding(bool(structure.undefined or judged), words)
+    words = f"{structure.undefined} of {structure.asked} queries of the probe, " if structure else ""
+    return Finding(bool(judged or (structure and structure.undefined)), f"{words}{judged} verdicts of the study")
 
 
 def _beats(first: Iterable[Trial | None], second: Iterable[Trial | None], attacks: tuple[str, ...] = ()) -> Finding:
@@ -95,7 +114,7 @@ def _beats(first: Iterable[Trial | None], second: Iterable[Trial | None], attack
 
 def _steps(weaker: str, stronger: str) -> Callable[[Evidence], Finding]:
     def judge(evidence: Evidence) -> Finding:
-        return _beats([evidence.probe.trial(weaker)], [evidence.probe.trial(stronger)])
+        return _beats([evidence.trial(weaker)], [evidence.trial(stronger)])
 
     return judge
 
@@ -114,14 +133,18 @@ def _cross_entropy(evidence: Evidence) -> Finding:
 
 def _not_monotone(evidence: Evidence) -> Finding:
     """Attacks of one step are left out: too large a step overshoots on any network."""
-    probed = sorted((t for t in evidence.probe.trials if t.name == STRONGEST.name), key=lambda trial: trial.eps)
+    trials = evidence.probe.trials if evidence.probe else ()
+    probed = sorted((t for t in trials if t.name == STRONGEST.name), key=lambda trial: trial.eps)
     if shrinking := _shrinking(STRONGEST.name, probed):
         return Finding(True, shrinking)
     cells = [attacked for attacked in evidence.study if attacked.family != "one step"]
     found = {a: _shrinking(a.name, [a.trial(eps) for eps in sorted(a.cell.threat.eps)]) for a in cells}
     guilty = tuple(attacked.cell.attack.label for attacked, words in found.items() if words)
-    radii = ", ".join(f"{trial.eps:g}: {len(trial.broken)}" for trial in probed)
-    return Finding(bool(guilty), "; ".join(filter(None, found.values())) or f"{STRONGEST.name} broke {radii}", guilty)
+    first = probed or next(([a.trial(eps) for eps in sorted(a.cell.threat.eps)] for a in cells), [])
+    if not first:
+        return UNCHECKED
+    radii = ", ".join(f"{trial.eps:g}: {len(trial.broken)}" for trial in first)
+    return Finding(bool(guilty), "; ".join(filter(None, found.values())) or f"{first[0].name} broke {radii}", guilty)
 
 
 def _shrinking(name: str, trials: Sequence[Trial]) -> str:
@@ -139,7 +162,7 @@ def _not_at_chance(evidence: Evidence) -> Finding:
 
 
 def _silent(evidence: Evidence) -> Finding:
-    if evidence.probe.structure.differing or not evidence.probe.silent:
+    if not evidence.probe or evidence.probe.structure.differing or not evidence.probe.silent:
         return UNCHECKED
     guilty = [one for one in evidence.probe.silent if one.silent >= max(2, SHARE * one.samples)]
     words = "; ".join(
@@ -151,7 +174,7 @@ def _silent(evidence: Evidence) -> Finding:
 
 def _weak(evidence: Evidence) -> Finding:
     """The battery against the whole study, and then against each attack of it that takes more than one step."""
-    whole = _anywhere(evidence, lambda eps: (evidence.probe.at(eps), evidence.studied(eps)))
+    whole = _anywhere(evidence, lambda eps: (evidence.at(eps), evidence.studied(eps)))
     if whole.raised:
         return whole
     several = [a for a in evidence.study if a.family == "white box" and a.cell.threat.goal == "untargeted"]
@@ -164,7 +187,7 @@ def _weak(evidence: Evidence) -> Finding:
 
 
 def _against(evidence: Evidence, attacked: Attacked) -> Callable[[float], tuple[list[Trial], list[Trial]]]:
-    return lambda eps: (evidence.probe.at(eps), [trial for trial in [attacked.trial(eps)] if trial.tried])
+    return lambda eps: (evidence.at(eps), [trial for trial in [attacked.trial(eps)] if trial.tried])
 
 
 def _targeted(evidence: Evidence) -> Finding:
@@ -172,10 +195,10 @@ def _targeted(evidence: Evidence) -> Finding:
 
 
 def _anywhere(evidence: Evidence, sides: Callable[[float], tuple[list[Trial], list[Trial]]]) -> Finding:
-    """The comparison at the eps at which it is raised, or at the eps of the probe."""
-    eps = [evidence.probe.eps, *radii(evidence.study)]
+    """The comparison at the eps at which it is raised, or at the one that is judged first."""
+    eps = [evidence.eps, *radii(evidence.study)]
     findings = {radius: _beats(*sides(radius)) for radius in eps}
-    radius = next((radius for radius, finding in findings.items() if finding.raised), evidence.probe.eps)
+    radius = next((radius for radius, finding in findings.items() if finding.raised), evidence.eps)
     found = findings[radius]
     return found if found.raised is None else replace(found, evidence=f"{found.evidence} (eps {radius:g})")
 

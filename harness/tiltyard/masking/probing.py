@@ -60,8 +60,9 @@ def keep_reason(store: Store, victim: Victim, norm: Norm, reason: str) -> None:
 
 
 def probed(plan: Plan) -> Iterator[tuple[Victim, Norm]]:
-    """The victims and norms of a plan that can be probed."""
-    wanted = [(cell.victim, cell.threat.norm) for cell in plan.runnable if cell.threat.knowledge == "adaptive"]
+    """The victims and norms of a plan that can be probed: in pixels, which the battery knows."""
+    adaptive = [cell for cell in plan.runnable if cell.threat.knowledge == "adaptive"]
+    wanted = [(cell.victim, cell.threat.norm) for cell in adaptive if cell.threat.units == "pixels"]
     return ((victim, norm) for victim, norm in dict.fromkeys(wanted) if norm in NORMS)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..contracts import Norm, declared
+from ..contracts import Norm, Units, declared
 from ..results import Store
 from ..spec import Cell, Plan, Victim
 from .trials import Family, Trial
@@ -55,11 +55,11 @@ class Attacked:
         return Trial(self.name, self.family, eps, tuple(tried.unique()), tuple(broken.unique()))
 
 
-def study(plan: Plan, store: Store, victim: Victim, norm: Norm) -> list[Attacked]:
-    """The finished cells of a victim under a norm, but for those without a single right sample."""
+def study(plan: Plan, store: Store, victim: Victim, norm: Norm, units: Units = "pixels") -> list[Attacked]:
+    """The finished cells of a victim under a norm in some units, but for those without a single right sample."""
     found = []
     for cell in plan.runnable:
-        if cell.victim == victim and cell.threat.norm == norm:
+        if (cell.victim, cell.threat.norm, cell.threat.units) == (victim, norm, units):
             summary = store.cell(cell.id).summary
             if summary and summary["status"] == "done":
                 records = store.cell(cell.id).samples()
@@ -67,7 +67,7 @@ def study(plan: Plan, store: Store, victim: Victim, norm: Norm) -> list[Attacked
     return [attacked for attacked in found if len(attacked.records)]
 
 
-def decisive(cells: list[Attacked]) -> float:
+def decisive(cells: Sequence[Attacked]) -> float:
     """The eps that a study's claim rests on: the largest at which a quarter still stands, or the smallest of all."""
     standing = [eps for eps in radii(cells) if _standing(cells, eps) >= STANDING]
     return max(standing, default=radii(cells)[0])
@@ -78,7 +78,7 @@ def radii(cells: Iterable[Attacked]) -> list[float]:
     return sorted({eps for attacked in cells for eps in attacked.cell.threat.eps})
 
 
-def _standing(cells: list[Attacked], eps: float) -> float:
+def _standing(cells: Sequence[Attacked], eps: float) -> float:
     trials = [attacked.trial(eps, smaller=True) for attacked in cells]
     tried = {sample for trial in trials for sample in trial.tried}
     broken = {sample for trial in trials for sample in trial.broken}

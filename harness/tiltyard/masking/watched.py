@@ -39,6 +39,10 @@ class Watched(Classifier):
         """The classifier's own loss."""
         return self.classifier.loss(x, y)
 
+    def raw(self, x: Tensor) -> Tensor:
+        """The outputs of the classifier's network."""
+        return self.classifier.raw(x)
+
     def _remember(self, x: Tensor, scores: Tensor, rejection: Tensor | None, batch: Batch, threat: Threat) -> None:
         x = x.to(batch.x)
         clean = batch.x.flatten(1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..problems import UserError, suggest
 from .checking import QUARANTINE, Damage, damages
 from .codebook import CODEBOOK
-from .column import Column, frame, read_csv
+from .column import Column, frame, read_csv, typed
 from .comparing import ATTACKS, COMPARISON, CURVES, LEADERBOARD, PAIRS, PUBLISHED, SEEDS, WORST
 from .files import DamagedError, read_checked, read_json, sha256, write, write_json, write_named
 from .images import Images
@@ -72,7 +72,7 @@ class Results:
         """``results.parquet``: one row per cell and eps."""
         import pandas as pd
 
-        return _typed(pd.read_parquet(self.folder / "results.parquet"), RESULTS)
+        return typed(pd.read_parquet(self.folder / "results.parquet"), RESULTS)
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:
@@ -124,7 +124,3 @@ def load(folder: str | Path) -> Results:
         raise UserError(f"{folder}: there is no results.parquet; `bench run` writes it")
     check_schema(folder)
     return Results(folder)
-
-
-def _typed(table: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
-    return table.astype({column.name: column.dtype for column in columns if column.name in table})

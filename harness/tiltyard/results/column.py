@@ -41,9 +41,14 @@ def read_csv(path: Path, columns: Sequence[Column]) -> pd.DataFrame:
     """The table of a CSV file, with the types of these columns."""
     import pandas as pd
 
-    table = pd.read_csv(path)
-    table = table.astype({column.name: column.dtype for column in columns if column.name in table})
-    return _each_text(table, from_csv)
+    return _each_text(typed(pd.read_csv(path), columns), from_csv)
+
+
+def typed(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    """A table that was read, with the types of these columns."""
+    if "units" not in table and any(column.name == "units" for column in columns):
+        table = table.assign(units="pixels")  # older tables know no other
+    return table.astype({column.name: column.dtype for column in columns if column.name in table})
 
 
 def _each_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:

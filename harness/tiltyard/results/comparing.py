@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from .column import Column
 
+UNITS = Column(
+    "units",
+    "string",
+    "what eps and distances are measured in: pixels of images in [0, 1], or normalised, the network's own inputs",
+)
+EPS = Column("eps", "float64", "radius of the ball", "the units, in the norm")
 _BALL = (
     Column("benchmark", "string", "name of the benchmark"),
     Column("dataset", "string", "data set"),
     Column("norm", "string", "norm of the threat"),
-    Column("eps", "float64", "radius of the ball", "pixel range [0, 1], in the norm"),
+    UNITS,
+    EPS,
 )
 _ENTRY = (
     Column("model", "string", "architecture"),
@@ -31,7 +38,7 @@ LEADERBOARD = (
     Column(
         "rank",
         "int64",
-        "place among the entries of this data set, norm and eps; equal robust accuracies share a place",
+        "place among the entries of this data set, norm, units and eps; equal robust accuracies share a place",
     ),
     Column("rank_low", "int64", "1 + the number of entries that are surely better"),
     Column(
@@ -150,6 +157,7 @@ CURVES = (
     Column("dataset", "string", "data set"),
     *_ENTRY,
     Column("norm", "string", "norm of the threat"),
+    UNITS,
     Column("seed", "int64", "seed of training and attack"),
     Column("knowledge", "string", "adaptive, oblivious or transfer"),
     Column("attack", "string", "minimal-norm attack"),
@@ -157,7 +165,7 @@ CURVES = (
         "eps",
         "float64",
         "radius of the ball: 0, every eps of the plan, and 20 quantiles of the distances found",
-        "pixel range [0, 1], in the norm",
+        "the units, in the norm",
     ),
     Column(
         "accuracy", "float64", "share of all samples that are right and that it found no image for within eps", "0..1"
@@ -194,8 +202,9 @@ COMPARISON = (
     Column("dataset", "string", "data set"),
     *_ENTRY,
     *_ATTACK,
-    Column("norm", "string", "norm of the threat; it, the attack and eps are null for clean accuracy"),
-    Column("eps", "float64", "radius of the ball", "pixel range [0, 1], in the norm"),
+    Column("norm", "string", "norm of the threat; it, its units, the attack and eps are null for clean accuracy"),
+    UNITS,
+    EPS,
     Column("seed", "int64", "seed of training and attack"),
     Column("samples", "Int64", "samples that both folders have"),
     Column("accuracy_a", "float64", "share of them in the first folder", "0..1"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from .codebook import CODEBOOK
 from .column import Column
-from .comparing import ATTACKS, CURVES, LEADERBOARD, PAIRS, SEEDS, WORST
+from .comparing import ATTACKS, CURVES, EPS, LEADERBOARD, PAIRS, SEEDS, UNITS, WORST
 from .detecting import DETECTOR
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the folder's layout and columns; a newer folder is refused, never guessed at."""
 
 STATUSES = {
@@ -31,7 +31,7 @@ SAMPLES = (
         "eps",
         "float64",
         "radius of the ball the success is judged in",
-        "pixel range [0, 1], in the cell's norm",
+        "the cell's units, in its norm",
     ),
     Column("target", "Int64", "class a targeted attack aims at; null if untargeted"),
     Column("label", "int64", "true class"),
@@ -58,6 +58,12 @@ SAMPLES = (
         "classified as the target and accepted, inside the ball; null if untargeted",
     ),
     Column("success", "bool", "the attacker's goal is reached: left_class, or reached_target if targeted"),
+    Column(
+        "claimed",
+        "boolean",
+        "right on the clean image, and the image as the attack returned it, outside ball or box too and before any "
+        "repair, does not leave the true class; null where no finite image came back",
+    ),
     Column("status", "string", "; ".join(f"{word}: {meaning}" for word, meaning in STATUSES.items())),
     Column("distance", "float64", "length of the perturbation of a success; null otherwise", "as eps"),
     Column(
@@ -84,7 +90,8 @@ IDENTITY = (
     Column("defence", "string", "defence"),
     Column("attack", "string", "attack"),
     Column("norm", "string", "linf, l2, l1 or l0 (number of values changed)"),
-    Column("eps", "float64", "radius of the ball", "pixel range [0, 1], in the norm"),
+    UNITS,
+    EPS,
     Column("goal", "string", "untargeted or targeted"),
     Column("targets", "string", "how targets were chosen; null if untargeted"),
     Column(
@@ -112,6 +119,14 @@ RESULTS = (
     ),
     Column("robust_low", "float64", "its 95 % Wilson interval, lower end", "0..1"),
     Column("robust_high", "float64", "upper end", "0..1"),
+    Column(
+        "claimed_accuracy",
+        "float64",
+        "share of ALL samples classified right that the images of this attack, believed as they came, inside the ball "
+        "or not, do not move out of their class, targeted or not: what code without verification reports; no verdict, "
+        "and on no leaderboard. Null if any sample lacks an image",
+        "0..1",
+    ),
     Column(
         "success_rate",
         "float64",
@@ -154,7 +169,7 @@ RESULTS = (
     ),
 )
 
-_WHO = ("benchmark", "dataset", "model", "labels", "defence", "norm", "eps", "seed")
+_WHO = ("benchmark", "dataset", "model", "labels", "defence", "norm", "units", "eps", "seed")
 
 MASKING = (
     *(column for column in IDENTITY if column.name in _WHO),
@@ -163,7 +178,11 @@ MASKING = (
     Column("evidence", "string", "what speaks for it or against it, in samples"),
     Column("attacks", "string", "the attacks it is raised against; null where it is the whole victim, or not raised"),
     Column("answers", "string", "the attacks that escalate = true answers it with; null where it is not raised"),
-    Column("victim", "string", "id of the victim: its probe is victims/<id>/masking-<norm>.json"),
+    Column(
+        "victim",
+        "string",
+        "id of the victim: its probe is victims/<id>/masking-<norm>.json; there is none in normalised units",
+    ),
 )
 
 DETECTION = (*IDENTITY, *DETECTOR)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ..contracts import Batch, Split, pixels
+from ..behind import Behind
+from ..contracts import Batch, Classifier, Split, pixels
 from ..detection import keep_thresholds
 from ..evaluator import evaluate
 from ..events import BatchDone, CellStarted, Event
 from ..results import Images, Store
 from ..spec import Cell, Plan
+from ..stand_in import StandIn
 from ..victims import Victims
 
 
@@ -29,9 +32,7 @@ class CellRunner:
     def __call__(self, cell: Cell, part: tuple[int, int] | None = None) -> None:
         """Attack what is left of a cell, or of one part of it."""
         folder, device = self.store.cell(cell.id), self.victims.device
-        victim = self.victims.classifier(cell.victim)
-        keep_thresholds(self.victims, cell.victim, victim)
-        search = self.victims.search(cell.surrogate or cell.victim, cell.precision)
+        victim, search = self._classifiers(cell)
         test = self.victims.data(cell.victim.dataset).test
         chosen = self._chosen(cell, len(test), part)
         finished = set(folder.samples()["sample"].tolist())
@@ -40,19 +41,30 @@ class CellRunner:
         self.report(CellStarted(cell, len(chosen), len(chosen) - len(left), at_most))
         for ids in left.split(self.plan.benchmark.batch_size) if len(left) else ():
             batch = self._batch(cell, test, ids, device)
+            clean = self.victims.clean(cell.victim, batch)
             done = evaluate(
                 victim,
                 cell.attack.object,
-                batch,
+                replace(batch, x=victim.normalised(batch.x)) if isinstance(victim, Behind) else batch,
                 cell.threats,
                 cell.threat.eps,
                 search=search,
-                clean=self.victims.clean(cell.victim, batch),
+                clean=clean,
                 targets=cell.threat.targets,
                 seconds=self.plan.benchmark.time_limit,
             )
             folder.add_part(done.records, done.images if self.plan.benchmark.keep_images else None)
             self.report(BatchDone(cell, len(ids)))
+
+    def _classifiers(self, cell: Cell) -> tuple[Classifier, tuple[StandIn, ...]]:
+        """The victim and what its attacker searches on, as classifiers of images in the units of the cell."""
+        victim = self.victims.classifier(cell.victim)
+        keep_thresholds(self.victims, cell.victim, victim)
+        search = self.victims.search(cell.surrogate or cell.victim, cell.precision)
+        if cell.threat.units == "pixels":
+            return victim, search
+        behind = partial(self.victims.behind, cell.victim)
+        return behind(victim), tuple(replace(one, classifier=behind(one.classifier)) for one in search)
 
     def _chosen(self, cell: Cell, count: int, part: tuple[int, int] | None) -> Tensor:
         chosen = chosen_samples(cell, count)

@@ -118,7 +118,7 @@ class Builder:
             self._problem(place, mistake)
         aim = "" if table.goal == "untargeted" else f" targeted {table.targets}"
         known = "" if table.knowledge == "adaptive" else f" {table.knowledge}"
-        return Entry(table.norm, table.name or f"{table.norm}{aim}{known}", threat=table)
+        return Entry(table.norm, table.name or f"{table.metric}{aim}{known}", threat=table)
 
     def _component(self, axis: str, place: Place, given: Mapping[str, Any]) -> Entry | None:
         hosted = ModelHost if axis == "model" else Host

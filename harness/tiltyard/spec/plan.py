@@ -150,7 +150,7 @@ class Cell:
     @cached_property
     def id(self) -> str:
         """Hash of everything that decides the records."""
-        threat = self.threat.model_dump(exclude={"name"})
+        threat = self.threat.model_dump(exclude={"name"} | ({"units"} if self.threat.units == "pixels" else set()))
         return digest(
             {
                 "protocol": PROTOCOL,
@@ -181,6 +181,7 @@ class Cell:
             and other.victim.dataset == self.victim.dataset
             and (other.samples, other.sampling) == (self.samples, self.sampling)
             and (other.threat.norm, other.threat.goal) == (self.threat.norm, self.threat.goal)
+            and other.threat.units == self.threat.units
             and (self.threat.goal == "untargeted" or other.threat.targets == self.threat.targets)
         )
 
@@ -197,7 +198,8 @@ class Cell:
     @property
     def threats(self) -> tuple[Threat, ...]:
         """The budgets to call the attack with: each eps, or, for a minimal-norm attack, none."""
-        plain_threat = Threat(self.threat.norm, goal=self.threat.goal, knowledge=self.threat.knowledge)
+        threat = self.threat
+        plain_threat = Threat(threat.norm, goal=threat.goal, knowledge=threat.knowledge, units=threat.units)
         if declared(self.attack.object, "minimal"):
             return (plain_threat,)
         return tuple(replace(plain_threat, eps=eps) for eps in self.threat.eps)
@@ -260,13 +262,8 @@ def skip_reason(victim: Victim, attack: Component, threat: ThreatTable) -> str:
     for part in (victim.dataset, victim.model, victim.labels, victim.defence, attack):
         if part and part.unavailable:
             return part.unavailable
-    norms: frozenset[str] = attack.object.norms
-    if threat.norm not in norms:
-        return f"{attack.use} works under {', '.join(sorted(norms))}, not {threat.norm}"
-    if threat.goal == "targeted" and not declared(attack.object, "targeted"):
-        return f"{attack.use} has no targeted mode"
-    if threat.knowledge == "transfer" and not victim.source.trained:
-        return "the weights are given, so there is no second network to craft transfer attacks on"
+    if reason := _out_of_reach(victim, attack, threat):
+        return reason
     setting = Setting(
         dataset=victim.dataset.object,
         model=victim.model.object,
@@ -280,4 +277,21 @@ def skip_reason(victim: Victim, attack: Component, threat: ThreatTable) -> str:
     for part in (victim.dataset, victim.model, victim.labels, victim.defence, attack):
         if part and (reason := getattr(part.object, "refuse", lambda _: None)(setting)):
             return f"{part.use}: {reason}"
+    return ""
+
+
+def _out_of_reach(victim: Victim, attack: Component, threat: ThreatTable) -> str:
+    """Why the attack cannot be what the threat is, or nothing."""
+    norms: frozenset[str] = attack.object.norms
+    if threat.norm not in norms:
+        return f"{attack.use} works under {', '.join(sorted(norms))}, not {threat.norm}"
+    units: frozenset[str] = declared(attack.object, "units")
+    if threat.units not in units:
+        return f"{attack.use} works in units of {', '.join(sorted(units))}, not {threat.units}"
+    if threat.units == "normalised" and victim.source.host.normalise == "none":
+        return f"{victim.model.use} does not normalise its input, so there are no normalised units"
+    if threat.goal == "targeted" and not declared(attack.object, "targeted"):
+        return f"{attack.use} has no targeted mode"
+    if threat.knowledge == "transfer" and not victim.source.trained:
+        return "the weights are given, so there is no second network to craft transfer attacks on"
     return ""

@@ -15,7 +15,7 @@ from pydantic import (
     PositiveInt,
 )
 
-from ..contracts.threat import Goal, Knowledge, Norm, Radius
+from ..contracts.threat import Goal, Knowledge, Norm, Radius, Units
 from ..parameters import Table
 
 AXES = {
@@ -141,12 +141,23 @@ class ThreatTable(Table):
     goal: Goal = "untargeted"
     targets: Targets = "random"
     """Targets of a targeted attack: one at random, the next class, the least likely, or every other class."""
+    units: Units = "pixels"
+    """What eps is measured in: pixels of images in [0, 1], or the network's normalised inputs, which lie in no box."""
     knowledge: Knowledge = "adaptive"
     """``adaptive`` sees the defence, ``oblivious`` attacks the undefended network, ``transfer`` another seed's."""
 
+    @property
+    def metric(self) -> str:
+        """The norm, and the units where they are not pixels."""
+        return self.norm if self.units == "pixels" else f"{self.norm} {self.units}"
+
     def problem(self) -> str | None:
         """What is wrong with the combination of keys."""
-        if self.norm == "linf" and max(self.eps) > 1:
+        if self.units == "normalised" and self.norm not in ("linf", "l2"):
+            return f'units = "normalised" is for norm = "linf" or "l2", not "{self.norm}"'
+        if self.units == "normalised" and self.knowledge != "adaptive":
+            return 'units = "normalised" is for knowledge = "adaptive": two networks may be normalised differently'
+        if self.units == "pixels" and self.norm == "linf" and max(self.eps) > 1:
             return f"eps = {max(self.eps)} under linf: images lie in [0, 1], so eps is at most 1 (8/255, not 8)"
         if self.norm == "l0" and any(eps != math.floor(eps) for eps in self.eps):
             return "eps under l0 is a number of values: write whole numbers"

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 def by_sample(records: pd.DataFrame) -> pd.DataFrame:
     """One row per sample and eps: an attack that had several targets counts by its best one."""
     known = records.assign(
-        decided=records["status"].isin(list(VERDICTS)), reached_target=records["reached_target"].fillna(False)
+        decided=records["status"].isin(list(VERDICTS)),
+        reached_target=records["reached_target"].fillna(False),
+        came=records["claimed"].notna(),
+        claimed=records["claimed"].fillna(False),
     )
     grouped = known.groupby(["eps", "sample"], sort=True)
     merged: pd.DataFrame = grouped.agg(
@@ -27,6 +30,8 @@ def by_sample(records: pd.DataFrame) -> pd.DataFrame:
         forwards=("forwards", "sum"),
         backwards=("backwards", "sum"),
         decided=("decided", "all"),
+        came=("came", "all"),
+        claimed=("claimed", "all"),
         flipped=("flipped", "max"),
     )
     return merged.reset_index()
@@ -80,6 +85,8 @@ def _metrics(rows: pd.DataFrame, targeted: bool) -> dict[str, Any]:
         "backwards": rows.loc[rows["correct"], "backwards"].mean(),
         "flip_rate": _flip_rate(rows),
     }
+    if rows["came"].all():
+        metrics["claimed_accuracy"] = int(rows["claimed"].sum()) / count
     if rows["decided"].all():
         # A sample without a verdict is neither robust nor broken: no share is better than a wrong one.
         low, high = wilson(right - left, count)

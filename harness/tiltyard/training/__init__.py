@@ -1,6 +1,6 @@
 """How networks come to be: built, loaded or fitted, and kept in the store."""
 
-from .network import CheckpointError, build, load_weights
+from .network import CheckpointError, Normalise, build, load_weights, normalisation
 from .trainer import FitTrainer
 
-__all__ = ["CheckpointError", "FitTrainer", "build", "load_weights"]
+__all__ = ["CheckpointError", "FitTrainer", "Normalise", "build", "load_weights", "normalisation"]

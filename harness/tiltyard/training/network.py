@@ -46,10 +46,11 @@ def build(victim: Victim, data: Data, scheme: LabelScheme) -> nn.Sequential:
         network = victim.model.object(data.shape, scheme.head)
     if victim.source.weights is not None:
         load_weights(network, victim.source)
-    return nn.Sequential(_normalise(victim.source, data), network)
+    return nn.Sequential(normalisation(victim.source, data), network)
 
 
-def _normalise(source: Source, data: Data) -> nn.Module:
+def normalisation(source: Source, data: Data) -> nn.Module:
+    """The input normalisation of a model on a data set: ``Normalise``, or nothing."""
     kind = source.host.normalise
     channels = data.shape[0]
     if kind == "none":
