@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..problems import UserError
-from ..results import PUBLISHED, Results, frame
+from ..results import PUBLISHED, RESULTS, Results, frame
 from ..statistics import over_seeds
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ def read_published(path: Path) -> list[dict[str, Any]]:
 
 def _ours(results: Results) -> Iterator[Row]:
     """What the results say of undefended networks, a row per quantity and place, seeds taken together."""
-    table = results.table
+    # Older folders lack columns.
+    table = results.table.reindex(columns=[column.name for column in RESULTS])
     table = table[(table["status"] == "done") & table["defence"].map(_short).eq("none")]
-    table = table.assign(network=table["model"], fraction=table["fraction"], units=table.get("units"))
-    table["claimed"] = table.get("claimed_accuracy", table["robust_accuracy"])
-    table["claimed"] = table["claimed"].fillna(table["robust_accuracy"])
+    claimed = table["claimed_accuracy"].fillna(table["robust_accuracy"])
+    table = table.assign(network=table["model"], claimed=claimed)
     robust = table[table["claimed"].notna() & table["knowledge"].eq("adaptive")]
     yield from _grouped(robust, "robust accuracy", ("network", "labels", "attack", "goal", "units", "eps", "fraction"))
     clean = table.drop_duplicates("victim").assign(claimed=lambda rows: rows["clean_accuracy"])

@@ -106,7 +106,8 @@ class Results:
         """The epochs of every undefended network of the tables that was fitted: its convergence curves."""
         columns = ["fit", "dataset", "model", "labels", "seed", "fraction"]
         rows: list[dict[str, Any]] = []
-        for network in self.table.dropna(subset=["fit"]).drop_duplicates("fit")[columns].to_dict("records"):
+        networks = self.table.reindex(columns=columns).dropna(subset=["fit"]).drop_duplicates("fit")
+        for network in networks.to_dict("records"):
             fit = read_json(self.folder / "fits" / network["fit"] / "fit.json") or {"epochs": []}
             rows += [network | {"held_out": fit.get("held_out")} | epoch for epoch in fit["epochs"]]
         return frame(EPOCHS, rows)
