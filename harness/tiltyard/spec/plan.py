@@ -262,8 +262,8 @@ def skip_reason(victim: Victim, attack: Component, threat: ThreatTable) -> str:
     for part in (victim.dataset, victim.model, victim.labels, victim.defence, attack):
         if part and part.unavailable:
             return part.unavailable
-    if reason := _out_of_reach(victim, attack, threat):
-        return reason
+    if unfit := _out_of_reach(victim, attack, threat):
+        return unfit
     setting = Setting(
         dataset=victim.dataset.object,
         model=victim.model.object,
