@@ -36,22 +36,22 @@ class Cost:
 def cost(plan: Plan) -> Cost:
     """What training and attacking come to; health checks, probes and verdicts are not counted."""
     counter = _Counter(plan.files)
-    training = sum(counter.guarded(_fit, victim) for victim in _fitted(plan).values())
+    training = sum(counter.guarded(_fit, victim) for victim in fits(plan).values())
     attacking = sum(counter.guarded(_search, cell) for cell in plan.runnable)
     return Cost(training, attacking, dict(counter.unknown))
 
 
-def _fitted(plan: Plan) -> dict[Any, Victim]:
-    """A victim for each fit: one for the undefended network, and those that defences train of their own."""
-    fits: dict[Any, Victim] = {}
+def fits(plan: Plan) -> dict[Any, Victim]:
+    """A victim for each network to be trained: each undefended one once, and what defences train of their own."""
+    found: dict[Any, Victim] = {}
     for victim in plan.victims:
         if victim.source.trained:
             own: int = getattr(victim.defence.object, "fits", 0) if victim.defence else 0
             for number in range(own):
-                fits[victim.id, number] = victim
+                found[victim.id, number] = victim
             if not own:
-                fits.setdefault(victim.fit_id, victim)
-    return fits
+                found.setdefault(victim.fit_id, victim)
+    return found
 
 
 @dataclass
