@@ -131,7 +131,7 @@ def _worst(study: Study, board: Results, model: str, labels: str, eps: float) ->
 
 def _elsewhere(model: str, labels: str, eps: float) -> float | None:
     """The lowest of the published figures of the real attacks, for this very network."""
-    short = labels.partition(" (")[0].removeprefix("labels.")
+    short = labels.removeprefix("labels.")
     values = [
         row["value"]
         for row in read_published(NUMBERS)

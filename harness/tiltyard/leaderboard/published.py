@@ -132,8 +132,8 @@ def _agree(key: str, theirs: Any, ours: Any) -> bool:
 
 
 def _short(name: str) -> str:
-    """A component's name without its plugin and its remark: ``labels.speech (synthesised)`` is ``speech``."""
-    return name.partition(" (")[0].partition(".")[2]
+    """A component's name without its plugin; ``labels.speech (synthesised)`` is not ``speech``, and was not published."""
+    return name.partition(".")[2]
 
 
 def _beside(row: Row, mine: Row) -> dict[str, Any]:
