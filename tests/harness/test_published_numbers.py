@@ -70,6 +70,14 @@ def test_rows_are_matched_by_what_they_are_and_seeds_are_taken_together(results:
     assert found.only_ours == 2
 
 
+def test_a_stand_in_is_not_what_was_published(results: Results, tmp_path: Path) -> None:
+    table = results.table.assign(labels="toy.onehot (synthesised)")
+    stand_in = Results(results.folder)
+    object.__setattr__(stand_in, "table", table)
+    with pytest.raises(UserError, match="differ in labels"):
+        published(stand_in, _file(tmp_path, "clean accuracy,linear,onehot,,,,,1,,0.25,a,"))
+
+
 def test_the_command_shows_a_table_and_gates_nothing(results: Results, tmp_path: Path) -> None:
     robust = f"robust accuracy,linear,onehot,descent,untargeted,,{16 / 255},1,"
     path = _file(tmp_path, f"{robust},0.5,a,", f"{robust},0.7,a,of another network")

@@ -32,6 +32,7 @@ def _head(features: int) -> nn.Module:
 @pytest.mark.parametrize(
     ("name", "keys", "parameters"),
     [
+        ("resnet8", {}, 75_290),
         ("resnet20", {}, 269_722),
         ("resnet32", {}, 464_154),
         ("resnet44", {}, 658_586),

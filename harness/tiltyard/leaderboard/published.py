@@ -132,7 +132,7 @@ def _agree(key: str, theirs: Any, ours: Any) -> bool:
 
 
 def _short(name: str) -> str:
-    """A component's name without its plugin; ``labels.speech (synthesised)`` is not ``speech``, and was not published."""
+    """A component's name without its plugin. ``labels.speech (synthesised)`` is not ``speech`` and matches nothing."""
     return name.partition(".")[2]
 
 
