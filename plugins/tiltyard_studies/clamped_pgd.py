@@ -27,6 +27,7 @@ class ClampedPGD:
 
     norms: ClassVar[frozenset[Norm]] = frozenset({"linf"})
     units: ClassVar[frozenset[Units]] = frozenset({"normalised"})
+    defects: ClassVar[tuple[str, ...]] = ("logit scale", "eps monotone")  # its step does not follow eps
 
     steps: PositiveInt = 4
     step_size: Radius = 2 / 255

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from tiltyard import Batch, Norm, Radius, Setting, Threat, Units, Victim, distance
@@ -28,9 +28,10 @@ class DDN:
 
     norms: ClassVar[frozenset[Norm]] = frozenset({"l2"})
     units: ClassVar[frozenset[Units]] = frozenset({"normalised"})
+    defects: ClassVar[tuple[str, ...]] = ("strength", "logit scale")  # the last image is returned, not the best
     minimal: ClassVar[bool] = True
 
-    steps: PositiveInt = 300
+    steps: Annotated[int, Field(ge=2)] = 300
     step_size: Radius = 0.05
     gamma: float = 0.2
     init_eps: Radius = 0.1
@@ -45,22 +46,19 @@ class DDN:
 
     def passes(self, classes: int) -> tuple[int, int]:
         """Forwards and backwards per sample."""
-        return self.steps, self.steps
+        return self.steps - 1, self.steps - 1
 
     def __call__(self, victim: Victim, batch: Batch, threat: Threat) -> Tensor:
         """The last images that were looked at; ``threat.eps`` is not looked at."""
         delta = torch.zeros_like(batch.x)
         length = torch.full_like(batch.y, self.init_eps, dtype=batch.x.dtype)
-        for step in range(self.steps):
-            image = batch.x + delta
-            if step == self.steps - 1:
-                break
-            wrong, slope = _look(victim, batch, image)
+        for _ in range(self.steps - 1):  # the last look changes nothing any more
+            wrong, slope = _look(victim, batch, batch.x + delta)
             size = distance(slope, "l2").view(-1, 1, 1, 1)
             turned = delta + self.step_size * (slope / size).nan_to_num(0, 0, 0)
             length = torch.where(wrong, length * (1 - self.gamma), length * (1 + self.gamma))
             delta = _renormed(turned, length)
-        return image
+        return batch.x + delta
 
 
 def _look(victim: Victim, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:

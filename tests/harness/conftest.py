@@ -44,6 +44,14 @@ eps = ["16/255", "32/255"]
 """
 
 
+STUDY = "".join(
+    f'[[labels]]\nuse = "{use}"\n{key} = {value}\n'
+    for use, key, values in (("labels.gap", "gap", (0, 1, 20)), ("labels.normal", "dimension", (2, 40)))
+    for value in values
+)
+"""Label schemes of which two families vary a key."""
+
+
 @pytest.fixture(scope="session")
 def data() -> Digits:
     """Small real images for networks that must be honest, or crooked in one way."""
@@ -95,3 +103,17 @@ def run(tmp_path: Path) -> Callable[..., tuple[bool, list[Event], Results]]:
         return fine, events, load(store.folder)
 
     return execute
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a toy study: six label schemes, two seeds, two attacks, two norms."""
+    folder = tmp_path_factory.mktemp("study")
+    text = TOML.replace('name = "toy"', 'name = "toy"\nseeds = [0, 1]').replace("samples = 24", "samples = 12")
+    more = '[[attack]]\nuse = "toy.nearest"\n[[threat]]\nnorm = "l2"\neps = [0.4, 0.8]\n'
+    (folder / "toy.toml").write_text(text + STUDY + more)
+    quick = ["benchmark.doctor=false", "benchmark.masking=false"]
+    made = make_plan(folder / "toy.toml", Plugins([TOY]), overrides=quick)
+    with (store := Store(folder / "results")).locked():
+        assert Run(made, store, pick_device("cpu"), lambda _: None)()
+    return store.folder

@@ -50,7 +50,7 @@ def test_ls_tells_what_is_there_and_what_the_tables_use(folder: Path, cache: Com
     assert code == 0
     assert content["schema"] == "tiltyard.cache_ls/1"
     rows = [(row["kind"], row["used"]) for row in content["entries"]]
-    assert sorted(rows) == [("cells", False), ("cells", True), ("fits", False), ("fits", True)]
+    assert sorted(rows) == [(kind, used) for kind in ("cells", "fits", "victims") for used in (False, True)]
     for row in content["entries"]:
         assert row["bytes"] == sum(p.stat().st_size for p in (folder / row["path"]).rglob("*") if p.is_file())
     used = load(folder).table["cell"].unique().tolist()
@@ -58,8 +58,8 @@ def test_ls_tells_what_is_there_and_what_the_tables_use(folder: Path, cache: Com
     code, text = cache("ls", folder)
     assert code == 0
     assert "toy.descent" in text
-    assert "4 entries" in text
-    assert "2 unused" in text
+    assert "6 entries" in text
+    assert "3 unused" in text
 
 
 def test_verify_finds_a_flipped_bit_and_changes_nothing(folder: Path, cache: Command) -> None:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 HARNESS = ROOT / "harness" / "tiltyard"
 
 FLOORS = {
-    0: {"behind", "contracts", "hookspecs", "inert", "problems", "results", "stand_in", "victim"},
+    0: {"behind", "contracts", "hookspecs", "inert", "problems", "results", "stand_in", "victim", "words"},
     1: {
         "parameters",
         "plugins",
@@ -35,7 +35,7 @@ FLOORS = {
         "geometry",
         "workers",
     },
-    2: {"runner", "api", "testing", "bundle", "cache", "cost"},
+    2: {"runner", "api", "testing", "bundle", "cache", "cost", "figures"},
     3: {"cli"},
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}

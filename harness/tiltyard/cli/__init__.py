@@ -18,6 +18,7 @@ from . import cache as cache
 from . import compare as compare
 from . import doctor as doctor
 from . import merge as merge
+from . import plot as plot
 from .commands import again, bench
 
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130

@@ -17,6 +17,8 @@ from tiltyard.inert import terminal_text
 from tiltyard.parameters import keys, plain, words
 from tiltyard.plugins import Plugin, Plugins
 from tiltyard.spec.json_schema import first_sentence
+from tiltyard.words import ball_text as ball_text  # noqa: PLC0414 - shown from here, as the next
+from tiltyard.words import eps_text as eps_text  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from tiltyard.spec import Cell, Plan
@@ -51,19 +53,6 @@ def listing(title: str, columns: Iterable[str], right: Iterable[str] = ()) -> Ta
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
-
-
-def eps_text(eps: float) -> str:
-    """The number, or a fraction such as ``8/255`` where the number would be long and the fraction is not."""
-    levels = eps * 255
-    short = float(f"{eps:.3g}") == eps
-    tenths = math.isclose(levels, round(levels, 1), abs_tol=1e-6)
-    return f"{round(levels, 1):g}/255" if tenths and not short else f"{eps:g}"
-
-
-def ball_text(norm: str, eps: float, units: str = "pixels") -> str:
-    """A ball in words: ``linf 8/255``, with its units where they are not pixels."""
-    return f"{norm} {eps_text(eps)}" if units == "pixels" else f"{norm} {eps:g} {units}"
 
 
 def percent(value: float) -> str:

@@ -9,7 +9,7 @@ from ..contracts import Files
 from ..plugins import Plugins
 from .build import Builder
 from .document import read
-from .plan import PROTOCOL, Cell, Component, Plan, Source, Victim, digest
+from .plan import PROTOCOL, Cell, Component, Plan, Source, Victim, digest, victim_id
 from .settings import settled
 from .tables import Benchmark, ModelHost, Precision, ThreatTable, Training
 
@@ -30,6 +30,7 @@ __all__ = [
     "Victim",
     "digest",
     "plan",
+    "victim_id",
 ]
 
 

@@ -110,7 +110,7 @@ class Victim:
     @cached_property
     def id(self) -> str:
         """Hash of everything that decides what the victim is."""
-        return digest(self.fit_identity | {"defence": self.defence.identity if self.defence else None})
+        return victim_id(self.fit_identity, self.defence.identity if self.defence else None)
 
     @property
     def network_words(self) -> str:
@@ -127,6 +127,11 @@ class Victim:
 def fit_id(victim: Victim, key: str) -> str:
     """The folder of a fit of a victim's network, ``key`` naming the objective where a defence has its own."""
     return digest(victim.fit_identity | {"key": key})
+
+
+def victim_id(fit: Mapping[str, Any], defence: Mapping[str, Any] | None) -> str:
+    """The id of the victim that a defence, by its identity, makes of a network, by that of its fit."""
+    return digest({**fit, "defence": defence})
 
 
 @dataclass(frozen=True)
