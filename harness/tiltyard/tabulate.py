@@ -53,6 +53,9 @@ def identity(plan: Plan, cell: Cell) -> dict[str, Any]:
     """The columns that tell what a cell is."""
     victim, threat = cell.victim, cell.threat
     labels = {axis: part.label for axis, part in cell.parts.items()}
+    if len(plan.benchmark.fractions or ()) > 1:
+        # Networks that saw more are no fair company: every table keeps data sets apart, and so these.
+        labels["dataset"] += f" at {victim.training.fraction:.3g}"
     plugins = {f"{axis}_plugin": part.provenance for axis, part in cell.parts.items()}
     return {
         "benchmark": plan.name,
@@ -63,6 +66,8 @@ def identity(plan: Plan, cell: Cell) -> dict[str, Any]:
         "targets": threat.targets if threat.goal == "targeted" else None,
         "knowledge": threat.knowledge,
         "seed": victim.seed,
+        "fraction": victim.training.fraction if victim.source.trained else None,
+        "fit": victim.fit_id if victim.source.trained else None,
         "id": cell.id,
         "victim": victim.id,
         **plugins,

@@ -12,8 +12,9 @@ from .datasets.image_folder import ImageFolder
 from .datasets.npz import Npz
 from .datasets.packaged import Digits, Mnist5k
 from .datasets.svhn import Svhn
-from .models.resnet import ResNet18, ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
+from .models.resnet import ResNet8, ResNet18, ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
 from .models.small_cnn import SmallCnn
+from .models.small_vgg import SmallVgg
 from .models.vgg import Vgg19
 from .models.wide_resnet import WideResNet
 from .models.zoo import TorchvisionModel
@@ -39,6 +40,7 @@ def datasets() -> dict[str, Callable[..., Dataset]]:
 def models() -> dict[str, Callable[..., Model]]:
     """Architectures for small images, and any classifier of torchvision."""
     return {
+        "resnet8": ResNet8,
         "resnet18": ResNet18,
         "resnet20": ResNet20,
         "resnet32": ResNet32,
@@ -46,6 +48,7 @@ def models() -> dict[str, Callable[..., Model]]:
         "resnet56": ResNet56,
         "resnet110": ResNet110,
         "small_cnn": SmallCnn,
+        "small_vgg": SmallVgg,
         "torchvision": TorchvisionModel,
         "vgg19": Vgg19,
         "wrn": WideResNet,

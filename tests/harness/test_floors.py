@@ -35,7 +35,7 @@ FLOORS = {
         "geometry",
         "workers",
     },
-    2: {"runner", "api", "testing", "bundle", "cache", "figures"},
+    2: {"runner", "api", "testing", "bundle", "cache", "cost", "figures"},
     3: {"cli"},
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}

@@ -32,6 +32,7 @@ def _head(features: int) -> nn.Module:
 @pytest.mark.parametrize(
     ("name", "keys", "parameters"),
     [
+        ("resnet8", {}, 75_290),
         ("resnet20", {}, 269_722),
         ("resnet32", {}, 464_154),
         ("resnet44", {}, 658_586),
@@ -50,6 +51,15 @@ def test_published_parameter_counts(name: str, keys: dict[str, Any], parameters:
     with torch.device("meta"):
         network = MODELS[name](**keys)((3, 32, 32), _head)
     assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+def test_the_small_vgg_of_the_defence_study_has_its_layers_at_224_pixels() -> None:
+    with torch.device("meta"):
+        network = MODELS["small_vgg"]()((3, 224, 224), _head)
+    shapes = [tuple(p.shape) for p in network.parameters() if p.ndim == 2]
+    assert shapes == [(4096, 128 * 7 * 7), (4096, 4096), (10, 4096)]
+    widths = [p.shape[0] for p in network.parameters() if p.ndim == 4]
+    assert widths == [32, 32, 64, 64, 128, 128, 128, 128, 128, 128]
 
 
 @pytest.mark.parametrize("name", MODELS)

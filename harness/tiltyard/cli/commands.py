@@ -93,6 +93,7 @@ def run(
 
 @bench.command()
 @planned
+@click.option("--tflops", type=click.FloatRange(min=0, min_open=True), help="Sustained TFLOP/s to reckon hours with.")
 @JSON
 def plan(
     toml: Path,
@@ -100,16 +101,21 @@ def plan(
     overrides: tuple[str, ...],
     only: tuple[str, ...],
     plugin: tuple[Path, ...],
+    tflops: float | None,
     as_json: bool,
 ) -> None:
-    """Show cells, skips with their reasons, victims to be trained and passes to be spent; train nothing."""
+    """Show cells, skips with their reasons, victims to be trained, passes to be spent, and hours; train nothing."""
+    from tiltyard.cost import TFLOPS, cost
+
+    from .estimate import estimate_json, estimate_lines
     from .show import console, plan_json, plan_tables
 
     made = read_plan(toml, data, overrides, only, plugin)
+    spent = cost(made)
     if as_json:
-        print_json("plan", plan_json(made))
+        print_json("plan", plan_json(made) | {"estimate": estimate_json(spent, tflops or TFLOPS)})
     else:
-        console().print(*plan_tables(made), sep="\n")
+        console().print(*plan_tables(made), *estimate_lines(spent, tflops or TFLOPS), sep="\n")
 
 
 @bench.command("list")

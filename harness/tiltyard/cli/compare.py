@@ -1,4 +1,4 @@
-"""``bench compare``: two results folders, row by row, on the same samples; a gate against regressions."""
+"""``bench compare``: two results folders, row by row, on the same samples, or one beside published numbers."""
 
 from __future__ import annotations
 
@@ -30,11 +30,19 @@ SHOWN = 10
 @click.option("--all", "everything", is_flag=True, help="Show equal rows, and every row of one folder alone.")
 @JSON
 def compare(a: Path, b: Path, fail_if: str | None, everything: bool, as_json: bool) -> int:
-    """Compare the results folder B with A on the samples they share: paired exact tests, corrected over all rows."""
+    """Compare the results folder B with A on the samples they share: paired exact tests, corrected over all rows.
+
+    Where B is a CSV file of published numbers, A is set beside them: a table, and no test.
+    """
     from tiltyard.leaderboard import versus
     from tiltyard.results import load
 
     from .show import console
+
+    if b.suffix == ".csv":
+        from .compare_published import beside_published
+
+        return beside_published(a, b, fail_if, everything, as_json)
 
     found = versus(load(a), load(b))
     shut = fail_if is not None and any(found.counts[verdict] for verdict in FAILS[fail_if])

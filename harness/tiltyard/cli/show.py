@@ -85,11 +85,13 @@ def legend(marks: Iterable[str]) -> Iterator[str]:
 
 def plan_json(plan: Plan) -> dict[str, Any]:
     """The plan as JSON values."""
+    from tiltyard.cost import fits
+
     return {
         "name": plan.name,
         "cells": [_cell_json(cell) for cell in plan.cells],
         "victims": [{"id": victim.id, "words": victim.words} for victim in plan.victims],
-        "networks": _networks(plan),
+        "networks": len(fits(plan)),
         "passes": _passes(plan),
     }
 
@@ -104,11 +106,6 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
         "passes": cell.passes(),
         "skip": cell.skip or None,
     }
-
-
-def _networks(plan: Plan) -> int:
-    """Undefended networks to be fitted at least; a defence may ask for more."""
-    return len({str(plain(victim.fit_identity)) for victim in plan.victims if victim.source.trained})
 
 
 def _passes(plan: Plan) -> dict[str, Any]:
@@ -152,11 +149,13 @@ def plan_tables(plan: Plan) -> Iterator[Table | str]:
 
 
 def _cost(plan: Plan) -> str:
+    from tiltyard.cost import fits
+
     total = _passes(plan)
     unknown = f", besides {total['cells_unknown']} cells of unknown cost" if total["cells_unknown"] else ""
     return (
         f"{len(plan.runnable)} cells to run, {len(plan.cells) - len(plan.runnable)} skipped; "
-        f"{len(plan.victims)} victims, {_networks(plan)} networks to train; "
+        f"{len(plan.victims)} victims, {len(fits(plan))} networks to train; "
         f"at most {total['forwards']:,} forwards and {total['backwards']:,} backwards of one image{unknown}."
     )
 

@@ -18,7 +18,7 @@ from .components import (
     Trainer,
     declared,
 )
-from .data import Data, Files, MissingFile, Split, pixels
+from .data import Data, Files, MissingFile, Outline, Split, pixels
 from .labels import Category, LabelScheme
 from .threat import Goal, Knowledge, Norm, Radius, Threat, Units, distance, project
 
@@ -43,6 +43,7 @@ __all__ = [
     "Model",
     "Norm",
     "Objective",
+    "Outline",
     "Outputs",
     "Radius",
     "Setting",

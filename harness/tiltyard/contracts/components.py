@@ -28,7 +28,11 @@ class Incompatible(Exception):  # noqa: N818 - it is no error of anybody's
 
 
 class Dataset(Protocol):
-    """A source of images. ``classes`` is the number of classes where it is known without reading the data."""
+    """A source of images. ``classes`` is the number of classes where it is known without reading the data.
+
+    ``outline(files) -> Outline``, where it exists, tells without decoding anything what ``bench plan`` reckons hours
+    from; it may raise as a call does.
+    """
 
     @property
     def classes(self) -> int | None: ...
@@ -73,7 +77,11 @@ class Trainer(Protocol):
 
 
 class Defence(Protocol):
-    """Anything between plain training and a defended classifier."""
+    """Anything between plain training and a defended classifier.
+
+    For the hours of ``bench plan`` it may tell ``fits``, how many networks of its own it trains (0: it takes the
+    undefended one), and ``views``, how many images the network sees for one.
+    """
 
     def __call__(self, train: Trainer) -> Classifier: ...
 

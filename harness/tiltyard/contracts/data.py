@@ -39,6 +39,15 @@ class Files:
 
 
 @dataclass(frozen=True)
+class Outline:
+    """A data set before it is read: ``shape`` (C, H, W) of its images, how many are for training, class names."""
+
+    shape: tuple[int, int, int]
+    train: int
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Split:
     """Images (N, C, H, W), in memory or memory-mapped, and labels int64 (N,).
 

@@ -11,6 +11,7 @@ from .curves import curves
 from .entry import Entry, entries
 from .ledger import ledger
 from .pairs import pairs
+from .published import Published, published, read_published
 from .versus import Versus, versus
 from .worst import worst
 
@@ -23,6 +24,7 @@ __all__ = [
     "CellRecords",
     "Charge",
     "Entry",
+    "Published",
     "Versus",
     "comparisons",
     "curves",
@@ -30,6 +32,8 @@ __all__ = [
     "leaderboard",
     "ledger",
     "pairs",
+    "published",
+    "read_published",
     "seeds",
     "versus",
     "worst",

@@ -11,7 +11,7 @@ from ..problems import UserError, suggest
 from .checking import QUARANTINE, Damage, damages
 from .codebook import CODEBOOK
 from .column import Column, frame, read_csv, typed
-from .comparing import ATTACKS, COMPARISON, CURVES, LEADERBOARD, PAIRS, SEEDS, WORST
+from .comparing import ATTACKS, COMPARISON, CURVES, LEADERBOARD, PAIRS, PUBLISHED, SEEDS, WORST
 from .files import DamagedError, read_checked, read_json, sha256, write, write_json, write_named
 from .images import Images
 from .schema import DETECTION, EPOCHS, MASKING, RESULTS, SAMPLES, SCHEMA, STATUSES, TABLES, VERDICTS
@@ -30,6 +30,7 @@ __all__ = [
     "LEADERBOARD",
     "MASKING",
     "PAIRS",
+    "PUBLISHED",
     "QUARANTINE",
     "RESULTS",
     "SAMPLES",
@@ -102,12 +103,14 @@ class Results:
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
-        """The epochs of every fitted network, with the fit's id in front: its convergence curves."""
-        rows = []
-        for path in sorted(self.folder.glob("fits/*/fit.json")):
-            fit = read_json(path) or {}
-            rows += [{"fit": path.parent.name, "network": fit["words"]} | epoch for epoch in fit["epochs"]]
-        return frame((Column("fit", "string", ""), Column("network", "string", ""), *EPOCHS), rows)
+        """The epochs of every undefended network of the tables that was fitted: its convergence curves."""
+        columns = ["fit", "dataset", "model", "labels", "seed", "fraction"]
+        rows: list[dict[str, Any]] = []
+        networks = self.table.reindex(columns=columns).dropna(subset=["fit"]).drop_duplicates("fit")
+        for network in networks.to_dict("records"):
+            fit = read_json(self.folder / "fits" / network["fit"] / "fit.json") or {"epochs": []}
+            rows += [network | {"held_out": fit.get("held_out")} | epoch for epoch in fit["epochs"]]
+        return frame(EPOCHS, rows)
 
     @cached_property
     def provenance(self) -> dict[str, Any]:

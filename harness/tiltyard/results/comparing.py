@@ -221,4 +221,27 @@ COMPARISON = (
         "same; worse or better, where p_adjusted is below 0.05; lost or gained, where only one folder has a number",
     ),
 )
-"""What ``bench compare`` tells; it is written nowhere."""
+"""What ``bench compare`` tells of two folders; it is written nowhere."""
+
+PUBLISHED = (
+    Column("quantity", "string", "robust accuracy, clean accuracy, best validation accuracy or validation accuracy"),
+    Column("network", "string", "architecture, by its published name"),
+    Column("labels", "string", "label scheme, likewise"),
+    Column("attack", "string", "attack, likewise; null where the quantity has none"),
+    Column("goal", "string", "untargeted or targeted; null likewise"),
+    Column("units", "string", "what eps is measured in; null likewise"),
+    Column("eps", "float64", "radius of the ball; null likewise"),
+    Column("fraction", "float64", "share of the training images that was used", "0..1"),
+    Column("epoch", "Int64", "of a validation accuracy along the way"),
+    Column("published", "float64", "the published number", "0..1"),
+    Column("ours", "float64", "ours, the mean over seeds; of a robust accuracy what the attack would claim", "0..1"),
+    Column("low", "float64", "its 95 % interval, as in leaderboard.csv, lower end", "0..1"),
+    Column("high", "float64", "upper end", "0..1"),
+    Column("samples", "int64", "our images per seed"),
+    Column("seeds", "int64", "our seeds"),
+    Column("difference", "float64", "ours less the published one", "0..1"),
+    Column("inside", "bool", "the published number lies inside our interval"),
+    Column("source", "string", "who published it"),
+    Column("fault", "string", "why the published number is known not to be what it is called; null otherwise"),
+)
+"""What ``bench compare`` tells of a folder and a file of published numbers; it is written nowhere either."""

@@ -65,7 +65,7 @@ def page() -> str:
             *(_section(f"A row of `{name}.csv`", columns) for name, columns in TABLES.items()),
             _section("A row of `samples.parquet`", SAMPLES),
             f"## Status of a sample\n\n| word | verdict | meaning |\n|---|---|---|\n{statuses}\n",
-            _section("An epoch of `fit.json` (`results.epochs`)", EPOCHS),
+            _section("A row of `results.epochs`, from `fit.json`", EPOCHS),
         ]
     )
 

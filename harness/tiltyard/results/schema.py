@@ -161,6 +161,8 @@ RESULTS = (
     *CODEBOOK,
     Column("cell", "string", "id of the cell: its records are cells/<id>/samples.parquet"),
     Column("victim", "string", "id of the victim"),
+    Column("fraction", "float64", "share of the training images that was used; null where nothing was trained", "0..1"),
+    Column("fit", "string", "id of its undefended network: fits/<id>; null where nothing was trained"),
     *(
         Column(f"{part}_plugin", "string", f"distribution and version of the {part}'s plugin")
         for part in ("dataset", "model", "labels", "defence", "attack")
@@ -198,7 +200,13 @@ TABLES = {
 }
 """What each table of a results folder holds; each is ``<name>.csv``."""
 
+_FIT = ("dataset", "model", "labels", "seed")
+
 EPOCHS = (
+    Column("fit", "string", "id of the undefended network: fits/<id>"),
+    *(column for column in IDENTITY if column.name in _FIT),
+    Column("fraction", "float64", "share of the training images that was used", "0..1"),
+    Column("held_out", "Int64", "held-out images", "samples"),
     Column("epoch", "int64", "counted from 1"),
     Column("lr", "float64", "learning rate at the end of the epoch"),
     Column("train_loss", "float64", "mean training objective over the epoch"),

@@ -55,16 +55,26 @@ class Builder:
         training = self._table(Training, ("training",), tables.get("training", {}))
         axes = {axis: self.axis(axis) for axis in matrix.AXIS_ORDER}
         combinations = self._combinations(axes) if all(axes.values()) else []
+        if benchmark and benchmark.fractions and "fraction" in (tables.get("training") or {}):
+            self._problem(("training", "fraction"), "stands against benchmark.fractions; keep one of the two")
         if self.problems or benchmark is None or training is None:
             raise ConfigError(self.problems)
         chosen = [c for c in combinations if matrix.selected(c, patterns)]
         if not chosen:
             raise ConfigError([Problem(str(self.document.path), 0, "", "no cell is left after exclude and --only")])
         victims: dict[tuple[int, ...], Victim] = {}
-        cells = (_cell(c, seed, training, benchmark, victims) for c in chosen for seed in benchmark.seeds)
+        recipes = self._recipes(benchmark, training)
+        cells = (
+            _cell(c, seed, recipe, benchmark, victims) for c in chosen for recipe in recipes for seed in benchmark.seeds
+        )
         path, settings = self.document.path, self.document.settings
         name = (benchmark.name or path.stem) + self.document.suffix
         return Plan(name, path, benchmark, fed(dict.fromkeys(cells)), self.files, tables, settings)
+
+    @staticmethod
+    def _recipes(benchmark: Benchmark, training: Training) -> list[Training]:
+        """How networks are fitted: once for each of ``benchmark.fractions``."""
+        return [training.model_copy(update={"fraction": one}) for one in benchmark.fractions or (training.fraction,)]
 
     def _problem(self, place: Place, message: str) -> None:
         self.problems.append(self.document.problem(place, message))
@@ -242,7 +252,7 @@ def _cell(
     source, threat, attack = entries["model"].source, entries["threat"].threat, parts["attack"]
     assert source is not None
     assert threat is not None
-    key = (*(id(entry) for axis, entry in entries.items() if axis not in ("attack", "threat")), seed)
+    key = (*(id(entry) for axis, entry in entries.items() if axis not in ("attack", "threat")), id(training), seed)
     if key not in victims:
         axes = parts["dataset"], parts["model"], source, parts["labels"], parts["defence"]
         victims[key] = Victim(*axes, training, seed)

@@ -98,9 +98,14 @@ class Victim:
             "model": self.model.identity,
             "source": self.source.identity,
             "labels": self.labels.identity,
-            "training": self.training.model_dump(),
+            "training": self.training.identity,
             "seed": self.seed,
         }
+
+    @property
+    def fit_id(self) -> str:
+        """The folder of the fit of its undefended network."""
+        return fit_id(self, "")
 
     @cached_property
     def id(self) -> str:
@@ -110,12 +115,18 @@ class Victim:
     @property
     def network_words(self) -> str:
         """The undefended network in a line."""
-        return f"{self.dataset.label} · {self.model.label} · {self.labels.label} · seed {self.seed}"
+        share = "" if self.training.fraction == 1 else f" · {self.training.fraction:.3g} of the data"
+        return f"{self.dataset.label} · {self.model.label} · {self.labels.label} · seed {self.seed}{share}"
 
     @property
     def words(self) -> str:
         """The victim in a line."""
         return f"{self.network_words} · {self.defence.label if self.defence else 'undefended'}"
+
+
+def fit_id(victim: Victim, key: str) -> str:
+    """The folder of a fit of a victim's network, ``key`` naming the objective where a defence has its own."""
+    return digest(victim.fit_identity | {"key": key})
 
 
 def victim_id(fit: Mapping[str, Any], defence: Mapping[str, Any] | None) -> str:
@@ -198,10 +209,13 @@ class Cell:
             return (plain_threat,)
         return tuple(replace(plain_threat, eps=eps) for eps in self.threat.eps)
 
-    def passes(self) -> tuple[int, int] | None:
-        """Forwards and backwards to be spent at most, where the attack and the data set tell."""
+    def passes(self, classes: int | None = None) -> tuple[int, int] | None:
+        """Forwards and backwards to be spent at most, where the attack and the data set tell.
+
+        ``classes`` is the number of classes where it is known from elsewhere.
+        """
         count: Callable[[int], tuple[int, int]] | None = getattr(self.attack.object, "passes", None)
-        classes = self.victim.dataset.object.classes
+        classes = classes or self.victim.dataset.object.classes
         if count is None or classes is None:
             return None
         forwards, backwards = count(classes)

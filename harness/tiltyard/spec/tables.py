@@ -64,6 +64,8 @@ class Benchmark(Table):
     description: str = ""
     seeds: Annotated[tuple[NonNegativeInt, ...], AfterValidator(_distinct)] = (0,)
     """Each seed trains and attacks anew."""
+    fractions: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], AfterValidator(_distinct)] | None = None
+    """Each is a ``training.fraction`` that trains and attacks anew: a curve of data efficiency."""
     samples: PositiveInt = 1000
     """Test images per cell; all of them where the test set is smaller."""
     sampling: Literal["random", "first"] = "random"
@@ -88,6 +90,8 @@ class Training(Table):
     """``[training]``: how a network is fitted."""
 
     epochs: PositiveInt = 10
+    epoch_steps: PositiveInt | None = None
+    """Optimiser steps of an epoch, the same for every ``fraction``; absent, an epoch is one pass over the images."""
     batch_size: PositiveInt = 128
     optimiser: Literal["sgd", "adamw"] = "sgd"
     lr: PositiveFloat = 0.1
@@ -110,6 +114,12 @@ class Training(Table):
     """Share of the training images that is used, after the held-out ones are set aside."""
     stratified: bool = True
     """Whether ``fraction`` takes the same share of every class."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of it changes a network; a key that is not in use stands for nothing, so older fits are still known."""
+        kept = self.model_dump()
+        return kept if self.epoch_steps else {key: value for key, value in kept.items() if key != "epoch_steps"}
 
 
 def _radius(value: float) -> float:

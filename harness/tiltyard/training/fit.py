@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -134,7 +135,7 @@ def _epoch(
     classifier.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream)
-        batches = list(_batches(len(train), recipe.batch_size, generator))
+        batches = list(_batches(len(train), recipe, generator))
         for step, index in enumerate(batches):
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(recipe, number - 1 + step / len(batches))
@@ -152,7 +153,13 @@ def _epoch(
     return Epoch(number, rate, train_loss, loss, accuracy, time.perf_counter() - started)
 
 
-def _batches(count: int, size: int, generator: Generator) -> Iterator[Tensor]:
+def _batches(count: int, recipe: Training, generator: Generator) -> Iterator[Tensor]:
+    """The positions of an epoch's batches: a shuffled pass, or passes one after the other for ``epoch_steps``."""
+    passes = (_pass(count, recipe.batch_size, generator) for _ in range(recipe.epoch_steps or 1))
+    yield from itertools.islice(itertools.chain.from_iterable(passes), recipe.epoch_steps)
+
+
+def _pass(count: int, size: int, generator: Generator) -> Iterator[Tensor]:
     """A shuffled pass over the positions; a last batch of one is left out, which BatchNorm could not take."""
     for index in torch.randperm(count, generator=generator).split(size):
         if len(index) > 1:

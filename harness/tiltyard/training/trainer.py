@@ -16,7 +16,8 @@ from ..contracts import Category, Classifier, Data, Incompatible, LabelScheme, O
 from ..parameters import plain
 from ..problems import UserError
 from ..results import Store, alone, read_json, sha256, write, write_json
-from ..spec import Victim, digest
+from ..spec import Victim
+from ..spec.plan import fit_id
 from .checkpoint import Checkpoints
 from .fit import Epoch, fit, own_loss
 from .network import build
@@ -80,7 +81,7 @@ class FitTrainer:
         return divide(self._data.train, self._victim.training, self._victim.seed)
 
     def _fit(self, classifier: Classifier, objective: Objective, key: str) -> None:
-        folder = self._store.fit(digest(self._victim.fit_identity | {"key": key}))
+        folder = self._store.fit(fit_id(self._victim, key))
         if self._loaded(classifier, folder):
             return
         if not self._trains:
@@ -119,6 +120,7 @@ class FitTrainer:
             "sha256": sha256(weights),
             "data_sha256": self._data.train.sha256(),
             "held_out_accuracy": self._accuracy(classifier),
+            "held_out": len(held_out),
             "epochs": [asdict(epoch) for epoch in history],
             "identity": plain(self._victim.fit_identity | {"key": key}),
         }

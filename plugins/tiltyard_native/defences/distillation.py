@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,8 @@ class Distillation:
     """
 
     temperature: PositiveFloat = 20.0
+
+    fits: ClassVar[int] = 2
 
     def refuse(self, setting: Setting) -> str | None:
         """Why a setting leaves nothing to distil, or None."""

@@ -85,6 +85,16 @@ class Smoothing:
         if self.sigma <= 0:
             raise ValueError(f"sigma = {self.sigma} must be positive: without noise all votes agree")
 
+    @property
+    def fits(self) -> int:
+        """Networks of its own that it trains."""
+        return int(self.train_noise)
+
+    @property
+    def views(self) -> int:
+        """Images that go through the network for one."""
+        return self.votes
+
     def refuse(self, setting: Setting) -> str | None:
         """Why a setting leaves nothing to train, or None."""
         if self.train_noise and not setting.trained:

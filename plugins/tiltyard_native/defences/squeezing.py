@@ -54,6 +54,11 @@ class Squeezing:
         if not 0 < self.false_positive_rate < 1:
             raise ValueError(f"false_positive_rate = {self.false_positive_rate} must lie between 0 and 1")
 
+    @property
+    def views(self) -> int:
+        """Images that go through the network for one."""
+        return 1 + len(self.squeezers) if self.mode == "detector" else 1
+
     def __call__(self, train: Trainer) -> Classifier:
         """The wrapped classifier; a detector's threshold is fitted to ``train.held_out``."""
         plain = train()

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from tiltyard import Data, Files, MissingFile, Split
+from tiltyard import Data, Files, MissingFile, Outline, Split
 
-from .cifar10_reduced import jpeg75, lossless_subset
+from .cifar10_reduced import NAMES, jpeg75, lossless_subset
 from .downloads import obtain, verify
 from .splits import from_arrays
 
@@ -37,6 +37,10 @@ class Cifar10:
 
     classes: ClassVar[int] = 10
 
+    def outline(self, files: Files) -> Outline:
+        """What is known before anything is read."""
+        return Outline((3, 32, 32), 8068 if self.variant == "lossless_subset" else 50_000, NAMES)
+
     def __call__(self, files: Files) -> Data:
         """Images uint8 (N, 3, 32, 32); raises ``MissingFile``, or ``ValueError`` on a wrong checksum."""
         if self.variant == "jpeg75":
@@ -60,6 +64,10 @@ class Cifar100:
     """
 
     classes: ClassVar[int] = 100
+
+    def outline(self, files: Files) -> Outline:
+        """What is known before anything is read."""
+        return Outline((3, 32, 32), 50_000, tuple(f"class {number}" for number in range(100)))
 
     def __call__(self, files: Files) -> Data:
         """Images uint8 (N, 3, 32, 32); raises ``MissingFile``, or ``ValueError`` on a wrong checksum."""

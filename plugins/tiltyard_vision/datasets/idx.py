@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tiltyard import Data, Files
+from tiltyard import Data, Files, Outline
 
 from .downloads import obtain
 from .packaged import DIGIT_NAMES
@@ -27,6 +27,10 @@ class Mnist:
     """
 
     classes: ClassVar[int] = 10
+
+    def outline(self, files: Files) -> Outline:
+        """What is known before anything is read."""
+        return Outline((1, 28, 28), 60_000, DIGIT_NAMES)
 
     def __call__(self, files: Files) -> Data:
         """Images uint8 (N, 1, 28, 28); raises ``MissingFile``, or ``ValueError`` on a wrong checksum."""
@@ -44,6 +48,10 @@ class FashionMnist:
     """
 
     classes: ClassVar[int] = 10
+
+    def outline(self, files: Files) -> Outline:
+        """What is known before anything is read."""
+        return Outline((1, 28, 28), 60_000, tuple(str(number) for number in range(10)))
 
     def __call__(self, files: Files) -> Data:
         """Images uint8 (N, 1, 28, 28); raises ``MissingFile``, or ``ValueError`` on a wrong checksum."""

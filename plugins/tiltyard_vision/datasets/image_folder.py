@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveInt
 
-from tiltyard import Data, Files, Split
+from tiltyard import Data, Files, Outline, Split
 
 from .cache import decoded, fingerprint
 from .image_tree import image_tree
@@ -49,6 +49,11 @@ class ImageFolder:
             raise ValueError(f"test_fraction = {self.test_fraction} must lie between 0 and 1, both excluded")
 
     classes: ClassVar[int | None] = None
+
+    def outline(self, files: Files) -> Outline:
+        """What the names of the files tell; raises as a call does."""
+        tree = image_tree(files.find(self.folder), self.test_fraction, self.seed)
+        return Outline((3, self.size, self.size), len(tree.train), tree.classes)
 
     def __call__(self, files: Files) -> Data:
         """Images uint8 (N, 3, size, size); raises ``MissingFile``, or ``ValueError`` naming folder or file."""

