@@ -128,10 +128,12 @@ def claimed(board: Results, model: str, labels: str, eps: float) -> float | None
 
 
 def _worst(study: Study, board: Results, model: str, labels: str, eps: float) -> tuple[float, float, float] | None:
-    """The worst case per sample over all attacks, with its interval, in the smallest ball that contains this one."""
+    """The worst case per sample over all attacks, with its interval: in this ball, or the smallest around it in pixels."""
+    rows = board.leaderboard.query("model == @model and labels == @labels")
+    behind = (rows["units"] == "normalised") & ((rows["eps"] - eps).abs() < 1e-9)
     radius = study.ball(board, model, eps)
-    rows = board.leaderboard.query("model == @model and labels == @labels and units == 'pixels'")
-    rows = rows[(rows["eps"] - (radius or math.nan)).abs() < 1e-9]
+    around = (rows["units"] == "pixels") & ((rows["eps"] - (radius or math.nan)).abs() < 1e-9)
+    rows = rows[behind] if behind.any() else rows[around]
     found = rows[["robust_accuracy", "robust_low", "robust_high"]].to_numpy().tolist()
     return tuple(found[0]) if found else None
 

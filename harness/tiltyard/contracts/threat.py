@@ -52,6 +52,11 @@ class Threat:
     knowledge: Knowledge = "adaptive"
     units: Units = "pixels"
 
+    @property
+    def box(self) -> tuple[float, float]:
+        """Between what two numbers a value of an image must lie."""
+        return (0.0, 1.0) if self.units == "pixels" else (-math.inf, math.inf)
+
 
 def distance(delta: Tensor, norm: Norm) -> Tensor:
     """Length (N,) of each perturbation (N, ...) under ``norm``."""

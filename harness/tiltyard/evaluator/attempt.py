@@ -130,7 +130,7 @@ def verified(images: Tensor, clean: Tensor, threat: Threat) -> tuple[Tensor, lis
 
     A violated image is replaced by the clean one. Normalised images lie in no box.
     """
-    low, high = (0.0, 1.0) if threat.units == "pixels" else (-math.inf, math.inf)
+    low, high = threat.box
     finite = images.flatten(1).isfinite().all(1)
     images = torch.where(finite.view(-1, 1, 1, 1), images, clean)
     outside = (images - images.clamp(low, high)).flatten(1).abs().amax(1)

@@ -89,8 +89,9 @@ class Descent:
                 break
             if not bool(on.all()):
                 rows, batch, image, gradient = rows[on], batch[on], image[on], gradient[on]
-            move = steepest(gradient, image, threat.norm, self._length(step, threat.eps), self._share(step, image))
-            image = nearest(image + move, batch.x, threat.norm, threat.eps)
+            length, share = self._length(step, threat.eps), self._share(step, image)
+            move = steepest(gradient, image, threat.norm, length, share, threat.box)
+            image = nearest(image + move, batch.x, threat.norm, threat.eps, threat.box)
         return best, lowest
 
     def _length(self, step: int, eps: float) -> float:

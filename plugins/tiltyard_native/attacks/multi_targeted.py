@@ -10,11 +10,11 @@ from typing import ClassVar
 from pydantic import PositiveInt
 from torch import Tensor
 
-from tiltyard import Batch, Norm, Radius, Threat, Victim
+from tiltyard import Batch, Norm, Radius, Threat, Units, Victim
 
 from .descent import Attempt, Descent, best_of, rivals
 from .losses import towards_margin
-from .region import NORMS, finite, random_image
+from .region import NORMS, UNITS, finite, random_image
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class MultiTargeted:
     """
 
     norms: ClassVar[frozenset[Norm]] = NORMS
+    units: ClassVar[frozenset[Units]] = UNITS
     minimal: ClassVar[bool] = False
     targeted: ClassVar[bool] = False
     access: ClassVar[str] = "gradients"

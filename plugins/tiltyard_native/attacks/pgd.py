@@ -10,11 +10,11 @@ from typing import ClassVar
 from pydantic import PositiveInt
 from torch import Tensor
 
-from tiltyard import Batch, Norm, Radius, Setting, Threat, Victim
+from tiltyard import Batch, Norm, Radius, Setting, Threat, Units, Victim
 
 from .descent import Attempt, Descent, best_of
 from .losses import LOSSES, LossName, forwards, refuse_loss
-from .region import NORMS, finite, random_image
+from .region import NORMS, UNITS, finite, random_image
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class PGD:
     """
 
     norms: ClassVar[frozenset[Norm]] = NORMS
+    units: ClassVar[frozenset[Units]] = UNITS
     minimal: ClassVar[bool] = False
     targeted: ClassVar[bool] = True
     access: ClassVar[str] = "gradients"

@@ -8,14 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tiltyard import Batch, Norm, Threat, distance
+from tiltyard import Batch, Norm, Threat, Units, distance
 
 NORMS: frozenset[Norm] = frozenset({"linf", "l2", "l1"})
+UNITS: frozenset[Units] = frozenset({"pixels", "normalised"})
+_PIXELS = Threat("linf").box
 _TINY = 1e-30
 _EDGE = 1e-6  # a value that near to 0 or 1 lies there: rounding must not decide which steps it takes
 
 
-def nearest(image: Tensor, clean: Tensor, norm: Norm, eps: float) -> Tensor:
+def nearest(image: Tensor, clean: Tensor, norm: Norm, eps: float, box: tuple[float, float] = _PIXELS) -> Tensor:
     """The image (N, C, H, W) nearest to ``image`` in Euclidean distance that lies in the ball AND in the box.
 
     Clipping after projecting onto the ball would stay in both as well, yet fall short of the nearest image
@@ -23,17 +25,17 @@ def nearest(image: Tensor, clean: Tensor, norm: Norm, eps: float) -> Tensor:
     arXiv 2103.01208, show what that costs under l1.
     """
     if norm == "linf":
-        return image.clamp((clean - eps).clamp_min_(0), (clean + eps).clamp_max_(1))
+        return image.clamp((clean - eps).clamp_min_(box[0]), (clean + eps).clamp_max_(box[1]))
     delta = (image - clean).flatten(1)
     size = delta.abs()
-    room = torch.where(delta > 0, 1 - clean.flatten(1), clean.flatten(1))
+    room = torch.where(delta > 0, box[1] - clean.flatten(1), clean.flatten(1) - box[0])
     if norm == "l2":
         size = (size * _scale(size, room, eps)).minimum(room)
     else:
         size = (size - _shrinkage(size, room, eps)).clamp_min(0).minimum(room)
     delta = (delta.sign() * size).view_as(image)
     over = (eps / distance(delta, norm).clamp_min(_TINY)).clamp_max(1)  # what rounding left outside the ball
-    return (clean + delta * over.view(-1, 1, 1, 1)).clamp(0, 1)
+    return (clean + delta * over.view(-1, 1, 1, 1)).clamp(*box)
 
 
 def _scale(size: Tensor, room: Tensor, eps: float) -> Tensor:
@@ -62,7 +64,14 @@ def _shrinkage(size: Tensor, room: Tensor, eps: float) -> Tensor:
     return ((mass.gather(1, last) - eps) / slope.gather(1, last).clamp_min(1)).clamp_min(0)
 
 
-def steepest(gradient: Tensor, image: Tensor, norm: Norm, length: float | Tensor, share: int = 1) -> Tensor:
+def steepest(
+    gradient: Tensor,
+    image: Tensor,
+    norm: Norm,
+    length: float | Tensor,
+    share: int = 1,
+    box: tuple[float, float] = _PIXELS,
+) -> Tensor:
     """The step (N, C, H, W) of length ``length`` under ``norm`` that lowers the loss most, to first order.
 
     Values that the box would stop are left out. An l1 step goes to the values of largest gradient, each up
@@ -71,7 +80,7 @@ def steepest(gradient: Tensor, image: Tensor, norm: Norm, length: float | Tensor
     length = length.view(-1, 1) if isinstance(length, Tensor) else length
     if norm == "linf":
         return (-length * gradient.sign().flatten(1)).view_as(image)
-    room = torch.where(gradient > 0, image, 1 - image).flatten(1)
+    room = torch.where(gradient > 0, image - box[0], box[1] - image).flatten(1)
     slope = gradient.flatten(1) * (room > _EDGE)
     if norm == "l2":
         largest = slope.abs().amax(1, keepdim=True).clamp_min(_TINY)  # squares of a faint gradient underflow
@@ -103,7 +112,7 @@ def random_image(batch: Batch, threat: Threat, draw: int) -> Tensor:
     """
     if threat.norm == "linf":
         noise = threat.eps * batch.uniform(-1, 1, draw=2 * draw)
-        return nearest(batch.x + noise, batch.x, threat.norm, threat.eps)
+        return nearest(batch.x + noise, batch.x, threat.norm, threat.eps, threat.box)
     if threat.norm == "l2":
         noise = batch.normal(draw=2 * draw)
     else:  # directions of the l1 ball are Laplace numbers over their sum
@@ -111,7 +120,7 @@ def random_image(batch: Batch, threat: Threat, draw: int) -> Tensor:
         noise = -unit.sign() * (1 - unit.abs()).clamp_min(2.0**-25).log()
     radius = threat.eps * batch.uniform(draw=2 * draw + 1, values=1).squeeze(1) ** (1 / batch.x[0].numel())
     scale = radius / distance(noise, threat.norm).clamp_min(_TINY)
-    return nearest(batch.x + scale.view(-1, 1, 1, 1) * noise, batch.x, threat.norm, threat.eps)
+    return nearest(batch.x + scale.view(-1, 1, 1, 1) * noise, batch.x, threat.norm, threat.eps, threat.box)
 
 
 def finite(threat: Threat, name: str) -> None:
