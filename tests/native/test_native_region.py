@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tiltyard import Batch, Norm, Threat, distance
+from tiltyard import Batch, Norm, Threat, distance, project
 from tiltyard_native.attacks.region import nearest, random_image, steepest
 
 
@@ -91,3 +91,16 @@ def test_random_images_are_uniform_in_the_ball(norm: Norm, expected: float | Non
         assert float(delta.abs().mean()) == pytest.approx(0.25 * expected, rel=0.03)
     assert float(distance(delta, norm).mean()) == pytest.approx(0.25 * 4 / 5, rel=0.03)
     assert torch.allclose(delta.mean(0), torch.zeros(1, 2, 2), atol=0.01)
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.1), ("l2", 1), ("l1", 4)])
+def test_without_a_box_only_the_ball_counts(norm: Norm, eps: float) -> None:
+    box = Threat(norm, eps, units="normalised").box
+    clean, image = images()
+    clean, image = 5 * clean - 2, 5 * image - 2
+    found = nearest(image, clean, norm, eps, box)
+    assert torch.allclose(found, clean + project(image - clean, norm, eps), atol=1e-5)
+    gradient = torch.randn(clean.shape, generator=torch.Generator().manual_seed(4))
+    step = steepest(gradient, clean, norm, eps, box=box)
+    assert torch.allclose(distance(step, norm), torch.tensor(float(eps)), rtol=1e-4)
+    assert bool((step * gradient <= 0).all())
