@@ -128,7 +128,7 @@ def claimed(board: Results, model: str, labels: str, eps: float) -> float | None
 
 
 def _worst(study: Study, board: Results, model: str, labels: str, eps: float) -> tuple[float, float, float] | None:
-    """The worst case per sample over all attacks, with its interval: in this ball, or the smallest around it in pixels."""
+    """The worst case per sample over all attacks, with its interval: in this ball, or the smallest pixel one around."""
     rows = board.leaderboard.query("model == @model and labels == @labels")
     behind = (rows["units"] == "normalised") & ((rows["eps"] - eps).abs() < 1e-9)
     radius = study.ball(board, model, eps)
