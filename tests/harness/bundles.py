@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from conftest import TOML, TOY
+from toy_benchmark import TOML, TOY
+
 from tiltyard.bundle import Report, pack, verify
 from tiltyard.plugins import Plugins
 from tiltyard.results import CellFolder, Store, sha256

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from crooked import Digits, digits, fitted
 from torch import nn
+from toy_benchmark import STUDY, TOML, TOY
 
 from tiltyard.events import Event
 from tiltyard.plugins import Plugins
@@ -16,40 +17,6 @@ from tiltyard.results import Results, Store, load
 from tiltyard.runner import Run, pick_device
 from tiltyard.spec import Plan
 from tiltyard.spec import plan as make_plan
-
-TOY = Path(__file__).with_name("toy.py")
-
-TOML = """
-[benchmark]
-name = "toy"
-samples = 24
-batch_size = 8
-[training]
-epochs = 2
-lr = 0.05
-batch_size = 32
-[[dataset]]
-use = "toy.blobs"
-[[model]]
-use = "toy.linear"
-[[labels]]
-use = "toy.onehot"
-[[defence]]
-use = "toy.none"
-[[attack]]
-use = "toy.descent"
-[[threat]]
-norm = "linf"
-eps = ["16/255", "32/255"]
-"""
-
-
-STUDY = "".join(
-    f'[[labels]]\nuse = "{use}"\n{key} = {value}\n'
-    for use, key, values in (("labels.gap", "gap", (0, 1, 20)), ("labels.normal", "dimension", (2, 40)))
-    for value in values
-)
-"""Label schemes of which two families vary a key."""
 
 
 @pytest.fixture(scope="session")

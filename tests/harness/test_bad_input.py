@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from toy_benchmark import TOML, TOY
 
-from conftest import TOML, TOY
 from tiltyard.events import CellFinished, Event
 from tiltyard.plugins import Plugins
 from tiltyard.results import Results, Store, load

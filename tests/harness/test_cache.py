@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from test_damage import flip
 from test_survive import SMALL, run_in
+from toy_benchmark import TOY
 
-from conftest import TOY
 from tiltyard.cache import entries
 from tiltyard.cli import main
 from tiltyard.results import Store, load, write_json

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from toy_benchmark import TOY
 
-from conftest import TOY
 from tiltyard.cli import bench
 from tiltyard.figures import FIGURES, plot
 from tiltyard.figures.source import Nothing, Source

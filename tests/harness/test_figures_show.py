@@ -10,8 +10,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from toy import Blobs
+from toy_benchmark import TOY
 
-from conftest import TOY
 from tiltyard import Files
 from tiltyard.figures import FIGURES
 from tiltyard.figures.canvas import STYLE

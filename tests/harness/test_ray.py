@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from tables import same
+from toy_benchmark import TOY
 
-from conftest import TOY
 from tiltyard.events import BatchDone, CellFinished, Event
 from tiltyard.problems import UserError
 from tiltyard.results import Results, Store, load

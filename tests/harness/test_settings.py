@@ -7,8 +7,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from toy_benchmark import TOML
 
-from conftest import TOML
 from tiltyard.plugins import Plugins
 from tiltyard.problems import ConfigError, UserError
 from tiltyard.provenance import provenance

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from safetensors.torch import load_file, save
 from tables import same
+from toy_benchmark import TOY
 
-from conftest import TOY
 from tiltyard.cli import bench
 from tiltyard.problems import UserError
 from tiltyard.results import Store, load, read_json, sha256, write, write_json

@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 import pytest
+from toy_benchmark import TOML, TOY
 
-from conftest import TOML, TOY
 from tiltyard.plugins import Plugins
 from tiltyard.results import Results, Store, load
 from tiltyard.runner import Run, pick_device

@@ -20,8 +20,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from faults import Disk, broken, full, kill
+from toy_benchmark import TOY
 
-from conftest import TOY
 from tiltyard.cli import main
 from tiltyard.events import BatchDone, Event
 from tiltyard.problems import refused_by_disk

@@ -11,8 +11,8 @@ import torch
 from bundles import check, pack_toys, retold, run_toys
 from torch import nn
 from toy import Blobs
+from toy_benchmark import TOML, TOY
 
-from conftest import TOML, TOY
 from tiltyard import Category, Classifier, evaluate
 from tiltyard.behind import Behind
 from tiltyard.contracts import Files, pixels

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tables import same
+from toy_benchmark import TOY
 
-from conftest import TOY
 from tiltyard.cli import bench
 from tiltyard.events import BatchDone, CellFinished, Event
 from tiltyard.problems import UserError
