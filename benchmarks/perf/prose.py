@@ -79,7 +79,8 @@ OPEN = """
 - **The suite at 0.35x.** An image that holds goes through all members, and the 5,000 queries of the last one are most
   of what it costs, here as there.
 - **Memory at 0.1x.** Activations are those of one part of the batch. What is left is images: the clean ones, the best
-  ones so far, those of the step and its gradient, a copy that the attack cannot spoil. On small networks they count.
+  ones so far, those of the step and its gradient, a copy that the attack cannot spoil. On small networks they count; on
+  ResNet-18 it is what does not grow with the batch: the rewritten copy of the network and the pass of the verdict.
 - **Samples that leave** a search once they are broken, where few hold: on MNIST, at an eps that 12 % survive,
   `python benchmarks/perf/leaving.py --data DIR` spends 0.18 of the gradients of PGD with 5 x 10 steps and 0.15 of those
   of multi-targeted with 9 x 10; with `precision = "search_bf16"` 0.31 and 0.27, of which a part is the full-precision
