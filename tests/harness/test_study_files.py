@@ -29,7 +29,7 @@ def test_every_label_study_can_be_planned(name: str, protocol: str, size: str) -
     suffix = "".join(f"-{word}" for word in (protocol, size) if word not in ("sound", "full"))
     assert made.name == name + suffix
     units = {cell.threat.units for cell in made.runnable}
-    assert units == {"normalised" if protocol == "published" else "pixels"}
+    assert units == {"pixels" if protocol == "sound" else "normalised"}
     trained = made.victims[0].training
     assert (trained.schedule, trained.lr) in {
         ("cosine" if protocol == "sound" else "multistep", lr) for lr in (0.1, 0.02)
@@ -60,9 +60,13 @@ def test_published_robustness_is_seven_networks_by_three_attacks_by_six_eps_and_
     assert made.benchmark.samples == 10000
 
 
-def test_audited_networks_are_the_published_ones_but_for_the_seed() -> None:
-    published, audited = (_plan("labels", "mnist", f"protocol={one}", "size=small") for one in ("published", "audited"))
+@pytest.mark.parametrize("size", ["full", "small"])
+@pytest.mark.parametrize("name", ["robustness", "entropy", "overlap", "mnist"])
+def test_audited_networks_are_the_published_ones_in_the_same_balls(name: str, size: str) -> None:
+    published, audited = (_plan("labels", name, f"protocol={one}", f"size={size}") for one in ("published", "audited"))
     assert {victim.fit_id for victim in published.victims} == {victim.fit_id for victim in audited.victims}
+    theirs, ours = ({eps for cell in made.runnable for eps in cell.threat.eps} for made in (published, audited))
+    assert theirs == ours
 
 
 def test_the_sound_balls_contain_the_published_ones() -> None:
