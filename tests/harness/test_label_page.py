@@ -15,7 +15,7 @@ from tiltyard.results import LEADERBOARD, RESULTS, Results, frame
 
 ROOT = Path(__file__).parents[2]
 BOARDS = ROOT / "results" / "boards"
-STUDIES = ("robustness", "mnist")
+STUDIES = ("mnist",)
 
 
 def _load() -> Any:

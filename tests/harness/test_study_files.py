@@ -31,9 +31,8 @@ def test_every_label_study_can_be_planned(name: str, protocol: str, size: str) -
     units = {cell.threat.units for cell in made.runnable}
     assert units == {"pixels" if protocol == "sound" else "normalised"}
     trained = made.victims[0].training
-    assert (trained.schedule, trained.lr) in {
-        ("cosine" if protocol == "sound" else "multistep", lr) for lr in (0.1, 0.02)
-    }
+    recipe = ("adamw", "cosine", 0.002) if protocol == "sound" else ("sgd", "multistep", 0.1)
+    assert (trained.optimiser, trained.schedule, trained.lr) == recipe
     scales = {v.labels.identity["parameters"].get("scale") for v in made.victims if not v.labels.object.category}
     assert scales == {"unit" if protocol == "sound" else "published"}
     if size == "small":
