@@ -75,7 +75,7 @@ OPEN = """
 
 - **PGD-20 at 0.40x.** Half of the images hold and take every step, so that two thirds of all passes are left; the rest
   would have to come from the passes themselves. Folding and channels last make one cheaper by a fifth on the processor
-  of these rows, which knows neither AVX512 nor bfloat16; on one that does, the same two took 0.58 of a plain pass.
+  of these rows, which knows neither AVX512 nor bfloat16 (the rows `bare` and `bare, folded` of [one step](#one-step)).
 - **The suite at 0.35x.** An image that holds goes through all members, and the 5,000 queries of the last one are most
   of what it costs, here as there.
 - **Memory at 0.1x.** Activations are those of one part of the batch. What is left is images: the clean ones, the best

@@ -28,7 +28,8 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every member: the earliest a zip knows."""
 CHUNK = 1 << 20
 UNREADABLE = (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, EOFError)
-"""What zipfile raises: no such file, no zip, an unknown method, numbers that make no sense, a file cut short."""
+"""What zipfile raises, in that order: no such file, no zip, a version of the format that it does not know
+(``NotImplementedError`` is zipfile's own word for it), numbers that make no sense, a file cut short."""
 
 
 def write_archive(path: Path, manifest: Manifest, members: Mapping[str, Path]) -> None:
