@@ -133,9 +133,7 @@ def _fit(counter: _Counter, victim: Victim) -> float:
 
 def _seen(recipe: Training, images: int) -> float:
     """Images of one epoch."""
-    if recipe.epoch_steps:
-        return recipe.epoch_steps * recipe.batch_size
-    return (1 - recipe.validation) * recipe.fraction * images
+    return (1 - recipe.validation) * (1 if recipe.full_epochs else recipe.fraction) * images
 
 
 def _search(counter: _Counter, cell: Cell) -> float:

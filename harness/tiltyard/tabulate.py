@@ -53,9 +53,7 @@ def identity(plan: Plan, cell: Cell) -> dict[str, Any]:
     """The columns that tell what a cell is."""
     victim, threat = cell.victim, cell.threat
     labels = {axis: part.label for axis, part in cell.parts.items()}
-    if len(plan.benchmark.fractions or ()) > 1:
-        # Networks that saw more are no fair company: every table keeps data sets apart, and so these.
-        labels["dataset"] += f" at {victim.training.fraction:.3g}"
+    labels["dataset"] = plan.dataset_label(victim)
     plugins = {f"{axis}_plugin": part.provenance for axis, part in cell.parts.items()}
     return {
         "benchmark": plan.name,

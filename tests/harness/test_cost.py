@@ -64,9 +64,9 @@ def test_operations_are_those_counted_by_hand(benchmark: Callable[..., Path]) ->
     assert not found.unknown
 
 
-def test_epoch_steps_count_in_the_place_of_the_images(benchmark: Callable[..., Path]) -> None:
-    found = _cost(benchmark(("epochs = 7", "epochs = 7\nepoch_steps = 50\nbatch_size = 32\nfraction = 0.1")))
-    assert found.training == pytest.approx(7 * FORWARD * (3 * 50 * 32 + 0.1 * 1438))
+def test_full_epochs_cost_what_all_images_cost(benchmark: Callable[..., Path]) -> None:
+    found = _cost(benchmark(("epochs = 7", "epochs = 7\nfull_epochs = true\nfraction = 0.1")))
+    assert found.training == _cost(benchmark()).training
 
 
 def test_each_network_is_trained_once_and_distillation_has_two_of_its_own(benchmark: Callable[..., Path]) -> None:

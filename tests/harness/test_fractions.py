@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
-from tiltyard import Data, Files
+from tiltyard import Data, Files, Split
 from tiltyard.problems import ConfigError
 from tiltyard.spec import Training
-from tiltyard.training.fit import _batches
+from tiltyard.training.fit import _batches, _steps
+from tiltyard.training.split import divide
 
 SHARES = ("[training]", "fractions = [0.25, 0.5, 1.0]\n[training]")
 
@@ -56,20 +58,25 @@ def test_fractions_that_are_none_are_refused(planned: Callable[..., Any], fracti
         planned(("[training]", f"fractions = {fractions}\n[training]"))
 
 
+def test_full_epochs_have_as_many_steps_whatever_the_fraction() -> None:
+    images = Split(torch.zeros(1000, 1, 2, 2, dtype=torch.uint8), torch.arange(1000) % 4)
+    held_out = {len(divide(images, Training(fraction=share), seed=0)[1]) for share in (0.01, 0.07, 0.3, 1)}
+    assert {_steps(count, Training(batch_size=128)) for count in held_out} == {math.ceil(900 / 128)}
+
+
 @pytest.mark.parametrize("count", [7, 40, 1000])
-def test_epoch_steps_are_as_many_whatever_the_number_of_images(count: int) -> None:
-    recipe = Training(epoch_steps=10, batch_size=8)
-    batches = list(_batches(count, recipe, torch.Generator().manual_seed(0)))
+def test_so_many_steps_are_passes_one_after_the_other(count: int) -> None:
+    batches = list(_batches(count, 8, 10, torch.Generator().manual_seed(0)))
     assert len(batches) == 10
     drawn = torch.cat(batches).bincount(minlength=count)
     assert drawn.max() - drawn.min() <= 1, "every pass is over before the next one starts"
 
 
-def test_without_epoch_steps_an_epoch_is_a_pass() -> None:
-    batches = list(_batches(40, Training(batch_size=8), torch.Generator().manual_seed(0)))
+def test_without_steps_an_epoch_is_a_pass() -> None:
+    batches = list(_batches(40, 8, None, torch.Generator().manual_seed(0)))
     assert torch.cat(batches).sort().values.tolist() == list(range(40))
 
 
 def test_a_recipe_without_the_key_is_known_by_what_it_was_before_there_was_one() -> None:
-    assert "epoch_steps" not in Training().identity
-    assert Training(epoch_steps=3).identity["epoch_steps"] == 3
+    assert "full_epochs" not in Training().identity
+    assert Training(full_epochs=True).identity["full_epochs"] is True

@@ -81,7 +81,7 @@ def test_every_fraction_has_as_many_steps_in_the_sound_protocol() -> None:
     made = _plan("labels", "data_efficiency", "protocol=sound", "size=full")
     recipes = {victim.training for victim in made.victims}
     assert sorted(recipe.fraction for recipe in recipes) == [0.01, 0.02, 0.04, 0.08, 0.1, 0.2]
-    assert {recipe.epoch_steps for recipe in recipes} == {352}
+    assert {recipe.full_epochs for recipe in recipes} == {True}
 
 
 @pytest.mark.parametrize("size", ["full", "small"])

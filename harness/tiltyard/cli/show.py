@@ -123,7 +123,7 @@ def plan_tables(plan: Plan) -> Iterator[Table | str]:
     count = Counter(cell.victim for cell in plan.runnable)
     for victim in plan.victims:
         defence = victim.defence.label if victim.defence else "(undefended, seen by attackers)"
-        parts = (victim.dataset.label, victim.model.label, victim.labels.label, defence, str(victim.seed))
+        parts = (plan.dataset_label(victim), victim.model.label, victim.labels.label, defence, str(victim.seed))
         victims.add_row(*parts, str(count[victim]))
     yield victims
     attacks = listing(

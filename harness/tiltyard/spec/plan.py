@@ -243,6 +243,14 @@ class Plan:
         """The cells that are not skipped."""
         return tuple(cell for cell in self.cells if not cell.skip)
 
+    def dataset_label(self, victim: Victim) -> str:
+        """The data set by its name in tables, of several ``fractions`` with that of the victim.
+
+        Networks that saw more are no fair company: every table keeps data sets apart, and so these.
+        """
+        share = f" at {victim.training.fraction:.3g}" if len(self.benchmark.fractions or ()) > 1 else ""
+        return victim.dataset.label + share
+
     @property
     def victims(self) -> tuple[Victim, ...]:
         """The victims of the runnable cells and those that their attackers see, each once, in order."""

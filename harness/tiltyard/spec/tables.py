@@ -90,8 +90,8 @@ class Training(Table):
     """``[training]``: how a network is fitted."""
 
     epochs: PositiveInt = 10
-    epoch_steps: PositiveInt | None = None
-    """Optimiser steps of an epoch, the same for every ``fraction``; absent, an epoch is one pass over the images."""
+    full_epochs: bool = False
+    """Whether an epoch has as many steps for every ``fraction`` as for all images; else it is one pass over its own."""
     batch_size: PositiveInt = 128
     optimiser: Literal["sgd", "adamw"] = "sgd"
     lr: PositiveFloat = 0.1
@@ -119,7 +119,7 @@ class Training(Table):
     def identity(self) -> dict[str, Any]:
         """What of it changes a network; a key that is not in use stands for nothing, so older fits are still known."""
         kept = self.model_dump()
-        return kept if self.epoch_steps else {key: value for key, value in kept.items() if key != "epoch_steps"}
+        return kept if self.full_epochs else {key: value for key, value in kept.items() if key != "full_epochs"}
 
 
 def _radius(value: float) -> float:

@@ -135,7 +135,8 @@ def _epoch(
     classifier.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream)
-        batches = list(_batches(len(train), recipe, generator))
+        steps = _steps(len(held_out), recipe) if recipe.full_epochs else None
+        batches = list(_batches(len(train), recipe.batch_size, steps, generator))
         for step, index in enumerate(batches):
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(recipe, number - 1 + step / len(batches))
@@ -153,10 +154,15 @@ def _epoch(
     return Epoch(number, rate, train_loss, loss, accuracy, time.perf_counter() - started)
 
 
-def _batches(count: int, recipe: Training, generator: Generator) -> Iterator[Tensor]:
-    """The positions of an epoch's batches: a shuffled pass, or passes one after the other for ``epoch_steps``."""
-    passes = (_pass(count, recipe.batch_size, generator) for _ in range(recipe.epoch_steps or 1))
-    yield from itertools.islice(itertools.chain.from_iterable(passes), recipe.epoch_steps)
+def _steps(held_out: int, recipe: Training) -> int:
+    """Steps of a pass over all images: reckoned from the held-out ones, which are the same for every fraction."""
+    return math.ceil(round(held_out * (1 / recipe.validation - 1)) / recipe.batch_size)
+
+
+def _batches(count: int, size: int, steps: int | None, generator: Generator) -> Iterator[Tensor]:
+    """The positions of an epoch's batches: one shuffled pass, or passes one after the other for so many ``steps``."""
+    passes = (_pass(count, size, generator) for _ in range(steps or 1))
+    yield from itertools.islice(itertools.chain.from_iterable(passes), steps)
 
 
 def _pass(count: int, size: int, generator: Generator) -> Iterator[Tensor]:
