@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
 from functools import cache
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from tiltyard.plugins import Plugins
 from tiltyard.spec import Plan, plan
+from tiltyard.spec.json_schema import json_schema
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 LABELS = ["robustness", "entropy", "overlap", "data_efficiency", "convergence", "cifar100", "mnist"]
@@ -107,3 +110,16 @@ def test_word_vectors_are_one_setting() -> None:
     made = _plan("labels", "robustness", "protocol=published", "vectors=files")
     assert {v.labels.use for v in made.victims} >= {"labels.glove", "labels.bert"}
     assert len(made.victims) == 2 * 9
+
+
+def test_editors_accept_every_benchmark_file() -> None:
+    plugins = Plugins([BENCHMARKS / "published" / "networks.py"])
+    checker = jsonschema.Draft202012Validator(json_schema(plugins))
+    files = sorted(BENCHMARKS.glob("**/*.toml"))
+    assert len(files) > 10
+    mistakes = [
+        f"{path.name}: {error.json_path}: {error.message}"
+        for path in files
+        for error in checker.iter_errors(tomllib.loads(path.read_text()))
+    ]
+    assert not mistakes

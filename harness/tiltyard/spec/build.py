@@ -17,6 +17,7 @@ from . import matrix
 from .document import Document, Place
 from .plan import Cell, Component, Plan, Source, Victim, fed, skip_reason
 from .settings import unknown
+from .sweep import swept
 from .tables import AXES, Benchmark, Host, ModelHost, ThreatTable, Training
 
 DEFAULTS: dict[str, list[dict[str, Any]]] = {
@@ -45,6 +46,8 @@ class Builder:
     plugins: Plugins
     files: Files
     problems: list[Problem] = field(default_factory=list)
+    uses: dict[str, Counter[Any]] = field(default_factory=dict)
+    """How many tables of each axis use each component, once ``axis`` has built it."""
 
     def plan(self, only: Iterable[str] = ()) -> Plan:
         """The plan; raises ``ConfigError`` with all mistakes."""
@@ -95,7 +98,11 @@ class Builder:
             state = "is missing" if given is None else "must be an array of tables" if given else "is empty"
             self._problem((axis,), f"the axis {state}: write at least one [[{axis}]]")
             return []
-        entries = [self._entry(axis, (axis, n), table) for n, table in enumerate(given)]
+        tables: list[tuple[Place, object]] = [
+            ((axis, n), one) for n, table in enumerate(given) for one in self._spread((axis, n), table)
+        ]
+        self.uses[axis] = Counter(one.get("use") for _, one in tables if isinstance(one, Mapping))
+        entries = [self._entry(axis, place, one) for place, one in tables]
         built = [entry for entry in entries if entry is not None]
         for label, count in Counter(entry.label for entry in built).items():
             if count > 1:
@@ -104,11 +111,20 @@ class Builder:
                 )
         return built
 
-    def _entry(self, axis: str, place: Place, given: object) -> Entry | None:
+    def _spread(self, place: Place, given: object) -> Sequence[Any]:
+        """The tables that one stands for."""
+        try:
+            return swept(given) if isinstance(given, Mapping) else [given]
+        except ValueError as error:
+            self._problem((*place, "sweep"), str(error))
+            return []
+
+    def _entry(self, axis: str, place: Place, given: object, alone: bool = True) -> Entry | None:
+        """An entry of an axis; not ``alone``, it comes of a sweep that has others of its component."""
         if not isinstance(given, Mapping):
             self._problem(place, f"must be a table, not {given!r}")
             return None
-        return self._threat(place, given) if axis == "threat" else self._component(axis, place, given)
+        return self._threat(place, given) if axis == "threat" else self._component(axis, place, given, alone)
 
     def _threat(self, place: Place, given: Mapping[str, Any]) -> Entry | None:
         table = self._table(ThreatTable, place, given)
@@ -120,7 +136,7 @@ class Builder:
         known = "" if table.knowledge == "adaptive" else f" {table.knowledge}"
         return Entry(table.norm, table.name or f"{table.metric}{aim}{known}", threat=table)
 
-    def _component(self, axis: str, place: Place, given: Mapping[str, Any]) -> Entry | None:
+    def _component(self, axis: str, place: Place, given: Mapping[str, Any], alone: bool) -> Entry | None:
         hosted = ModelHost if axis == "model" else Host
         own = {key: value for key, value in given.items() if key not in hosted.model_fields}
         host = self._table(hosted, place, {key: value for key, value in given.items() if key not in own})
@@ -140,7 +156,7 @@ class Builder:
         except (ValueError, TypeError) as error:
             self._problem(place, str(error))
             return None
-        repeated = sum(t.get("use") == host.use for t in self._siblings(axis)) > 1
+        repeated = self.uses[axis][host.use] > 1 or not alone
         label = host.name or (f"{host.use}[{words(own)}]" if repeated and own else host.use)
         label += f" ({remark})" if (remark := getattr(built, "remark", "")) else ""
         identity = {
@@ -153,10 +169,6 @@ class Builder:
         component = Component(host.use, label, built, identity, plugin.unavailable)
         source = self._source(place, host) if isinstance(host, ModelHost) else None
         return Entry(host.use, label, component, source)
-
-    def _siblings(self, axis: str) -> list[Mapping[str, Any]]:
-        tables = self.document.tables.get(axis, [])
-        return [t for t in tables if isinstance(t, Mapping)] if isinstance(tables, list) else []
 
     def _source(self, place: Place, host: ModelHost) -> Source:
         if host.weights is None:
@@ -209,8 +221,9 @@ class Builder:
             if value is None:
                 own[axis] = declared
             elif isinstance(value, Mapping):
-                entry = self._entry(axis, place, value)
-                own[axis] = [self._distinguished(entry, value, declared)] if entry else []
+                tables = self._spread(place, value)
+                entries = [(self._entry(axis, place, one, len(tables) == 1), one) for one in tables]
+                own[axis] = [self._distinguished(entry, one, declared) for entry, one in entries if entry]
             else:
                 own[axis] = [entry for entry in declared if matrix.matches(entry, value)]
                 if not own[axis]:

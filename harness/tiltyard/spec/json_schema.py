@@ -12,6 +12,8 @@ from ..plugins import Plugin, Plugins
 from .matrix import AXIS_ORDER
 from .tables import AXES, TOP_LEVEL, Benchmark, Host, ModelHost, ThreatTable, Training
 
+SWEEP = "Values by key: one table for each combination of them."
+
 
 def json_schema(plugins: Plugins) -> dict[str, Any]:
     """The schema; components of plugins that cannot be loaded are left out."""
@@ -35,7 +37,7 @@ def json_schema(plugins: Plugins) -> dict[str, Any]:
             "benchmark": _table(Benchmark, definitions),
             "training": _table(Training, definitions),
             **axes,
-            "threat": _array(_table(ThreatTable, definitions)),
+            "threat": _array(_sweepable(_table(ThreatTable, definitions))),
             "exclude": _array(excluded),
             "include": _array(included),
         },
@@ -76,17 +78,26 @@ def _components(axis: str, plugins: list[Plugin], definitions: dict[str, Any]) -
     for plugin in plugins:
         for short, factory in plugin.factories[AXES[axis]].items():
             own = _table(keys(factory), definitions)
-            alternatives.append(
-                {
-                    "title": f"{plugin.name}.{short}",
-                    "description": first_sentence(factory),
-                    "type": "object",
-                    "additionalProperties": False,
-                    "required": ["use", *own.get("required", [])],
-                    "properties": host["properties"] | own["properties"] | {"use": {"const": f"{plugin.name}.{short}"}},
-                }
-            )
-    return {"oneOf": alternatives}
+            component = {
+                "title": f"{plugin.name}.{short}",
+                "description": first_sentence(factory),
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["use", *own.get("required", [])],
+                "properties": host["properties"] | own["properties"] | {"use": {"const": f"{plugin.name}.{short}"}},
+            }
+            alternatives.append(_sweepable(component))
+    several = {"type": "object", "required": ["sweep"], "properties": {"use": False, "sweep": {"required": ["use"]}}}
+    return {"oneOf": [*alternatives, {"title": "Several components", **several}]}
+
+
+def _sweepable(table: dict[str, Any]) -> dict[str, Any]:
+    """The table, or one that stands for several: any of its keys but ``use`` may be in ``sweep`` instead."""
+    required = [key for key in table["required"] if key != "use"]
+    either = {"anyOf": [{"required": required}, {"required": ["sweep"]}]}
+    sweep = {"type": "object", "description": SWEEP, "additionalProperties": {"type": "array"}, "minProperties": 1}
+    always = {"required": [key for key in table["required"] if key == "use"]}
+    return table | always | either | {"properties": {**table["properties"], "sweep": sweep}}
 
 
 def first_sentence(factory: object) -> str:

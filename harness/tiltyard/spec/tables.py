@@ -135,7 +135,7 @@ class ThreatTable(Table):
     norm: Norm
     eps: Annotated[
         tuple[Annotated[Radius, AfterValidator(_radius)], ...],
-        BeforeValidator(_listed),
+        BeforeValidator(_listed, json_schema_input_type=Radius | tuple[Radius, ...]),
         AfterValidator(_distinct),
     ]
     goal: Goal = "untargeted"
