@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
@@ -16,9 +17,13 @@ from ..contracts import Classifier, Objective, Split, pixels
 from ..spec.tables import Training
 from .augment import augment
 from .checkpoint import Checkpoints
+from .replay import replayed
 
 RESIDENT = 4 << 30
-"""Bytes of training images up to which they are kept on an accelerator."""
+"""Bytes of images up to which they are kept on an accelerator."""
+
+WITHOUT_GRADIENT = 4
+"""So many times as many images a pass when no gradient is taken: about as much memory, and less to launch."""
 
 
 class DivergedError(RuntimeError):
@@ -63,29 +68,49 @@ def fit(
     """
     device = next(classifier.parameters()).device
     optimiser = _optimiser(classifier, recipe)
-    if train.images.nbytes <= RESIDENT and device.type != "cpu":
-        train = Split(train.images.to(device), train.labels.to(device))
+    train, held_out = (_resident(split, device) for split in (train, held_out))
     history: list[Epoch] = []
     best: dict[str, Tensor] = _copied(classifier)
     if (saved := checkpoints.load()) is not None:
         classifier.load_state_dict(saved["classifier"])
         optimiser.load_state_dict(saved["optimiser"])
         history, best = [Epoch(**epoch) for epoch in saved["history"]], saved["best"]
-    for number in range(len(history) + 1, recipe.epochs + 1):
-        epoch = _epoch(number, classifier, optimiser, train, held_out, recipe, objective, seed)
-        if not history or epoch.score(recipe.select) > max(past.score(recipe.select) for past in history):
-            best = _copied(classifier)
-        history.append(epoch)
-        state = {
-            "classifier": classifier.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "history": [asdict(past) for past in history],
-            "best": best,
-        }
-        checkpoints.save(number, state)
-        report(epoch)
+    with _recorded(classifier, train, recipe, objective):
+        for number in range(len(history) + 1, recipe.epochs + 1):
+            epoch = _epoch(number, classifier, optimiser, train, held_out, recipe, objective, seed)
+            if not history or epoch.score(recipe.select) > max(past.score(recipe.select) for past in history):
+                best = _copied(classifier)
+            history.append(epoch)
+            state = {
+                "classifier": classifier.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "history": [asdict(past) for past in history],
+                "best": best,
+            }
+            checkpoints.save(number, state)
+            report(epoch)
     classifier.load_state_dict(best)
     return history
+
+
+def _resident(split: Split, device: torch.device) -> Split:
+    """The split on the device where there is room for it."""
+    if device.type == "cpu" or split.images.nbytes > RESIDENT:
+        return split
+    return Split(split.images.to(device), split.labels.to(device))
+
+
+def _recorded(
+    classifier: Classifier, train: Split, recipe: Training, objective: Objective
+) -> contextlib.AbstractContextManager[bool]:
+    """Within it passes may be replays of a recording: only under the scheme's own loss, which makes one pass a step."""
+    if objective is not own_loss:
+        return contextlib.nullcontext(False)
+    device = next(classifier.parameters()).device
+    first, last = (
+        pixels(part.to(device)) for part in (train.images[: recipe.batch_size], train.images[-recipe.batch_size :])
+    )
+    return replayed(classifier.network, first, last, recipe.amp)
 
 
 def _copied(classifier: Classifier) -> dict[str, Tensor]:
@@ -149,7 +174,7 @@ def _epoch(
     classifier.eval()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # an objective may draw: every epoch is validated with the same draws
-        loss, accuracy = _validate(classifier, held_out, recipe.batch_size, objective)
+        loss, accuracy = _validate(classifier, held_out, WITHOUT_GRADIENT * recipe.batch_size, objective)
     rate = learning_rate(recipe, number)
     return Epoch(number, rate, train_loss, loss, accuracy, time.perf_counter() - started)
 
