@@ -1,4 +1,4 @@
-"""Training passes that are replays of a recording give what the network gives, or there is no recording."""
+"""A recorded gradient is the gradient, or there is no recording."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tiltyard.training.replay import replayed
+from tiltyard.training.replay import Gradient, recorded
 
 COUNT = 16
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: there are no CUDA graphs to record")
@@ -38,55 +38,72 @@ class Counts(nn.Module):
         return output
 
 
-def _network() -> nn.Module:
+def _network(device: str) -> nn.Module:
     torch.manual_seed(0)
     conv = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.3), nn.Flatten())
-    return nn.Sequential(nn.Identity(), nn.Sequential(conv, nn.Linear(288, 10)))
+    return nn.Sequential(conv, nn.Linear(288, 10)).to(device)
 
 
-def _batches(device: str, count: int = COUNT) -> Tensor:
-    return torch.rand(6, count, 3, 8, 8, generator=torch.Generator().manual_seed(1)).to(device)
+def _batches(device: str) -> list[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(6, COUNT, 3, 8, 8, generator=generator).to(device)
+    y = torch.randint(0, 10, (6, COUNT), generator=generator).to(device)
+    return list(zip(x, y, strict=True))
 
 
-def _trained(network: nn.Module, batches: Tensor, amp: bool) -> dict[str, Tensor]:
-    """The state after a step on each batch, a shorter one and a pass in eval mode among them."""
+def _gradient(network: nn.Module, amp: bool = False) -> Gradient:
+    def gradient(x: Tensor, y: Tensor) -> Tensor:
+        network.zero_grad(set_to_none=True)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=amp):
+            loss = nn.functional.cross_entropy(network(x), y).float()
+        loss.backward()
+        return loss.detach()
+
+    return gradient
+
+
+def _recorded(network: nn.Module, gradient: Gradient, device: str = "cuda") -> Gradient:
+    (x, y), (other, _), *_ = _batches(device)
+    return recorded(network, gradient, x, y, other)
+
+
+def _trained(network: nn.Module, gradient: Gradient) -> list[Tensor]:
+    """Losses and final weights of a step on each batch, a shorter one and a pass in eval mode among them."""
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     torch.manual_seed(3)
-    for step, x in enumerate(batches):
-        network.train()
-        optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cuda", torch.bfloat16, enabled=amp):
-            output = network(x[: COUNT // 2] if step == 2 else x)
-        output.float().square().mean().backward()
+    losses = []
+    for step, (x, y) in enumerate(_batches("cuda")):
+        losses.append(gradient(x[:7], y[:7]) if step == 2 else gradient(x, y))
         optimiser.step()
         network.eval()
         with torch.no_grad():
             network(x)
-    return network.state_dict()
+        network.train()
+    return [torch.stack(losses), *network.state_dict().values()]
 
 
 def test_off_cuda_nothing_is_recorded_and_nothing_changes() -> None:
-    network, (first, second, *_) = _network(), _batches("cpu")
+    network = _network("cpu")
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    with replayed(network, first, second, amp=False) as recorded:
-        assert not recorded
+    gradient = _gradient(network)
+    assert _recorded(network, gradient, "cpu") is gradient
     torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0)
-    assert "forward" not in vars(network)
 
 
 @cuda
 @pytest.mark.parametrize("amp", [False, True])
-def test_training_by_replays_is_training(amp: bool) -> None:
-    batches = _batches("cuda")
-    wanted = _trained(_network().cuda(), batches, amp)
-    network = _network().cuda()
-    state = torch.cuda.get_rng_state()
-    with replayed(network, batches[0], batches[1], amp) as recorded:
-        assert recorded
-        assert torch.equal(torch.cuda.get_rng_state(), state)
-        found = _trained(network, batches, amp)
-    torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-3)
-    assert "forward" not in vars(network)
+def test_training_by_a_recording_is_training(amp: bool) -> None:
+    plain, network = _network("cuda"), _network("cuda")
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    random = torch.cuda.get_rng_state()
+    gradient = _gradient(network, amp)
+    replay = _recorded(network, gradient)
+    assert replay is not gradient
+    torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0)
+    assert torch.equal(torch.cuda.get_rng_state(), random)
+    torch.testing.assert_close(
+        _trained(network, replay), _trained(plain, _gradient(plain, amp)), rtol=1e-2 if amp else 1e-4, atol=1e-4
+    )
 
 
 @cuda
@@ -94,9 +111,7 @@ def test_training_by_replays_is_training(amp: bool) -> None:
 def test_a_network_that_cannot_be_recorded_is_trained_as_it_is(kind: type[nn.Module]) -> None:
     torch.manual_seed(0)
     network = kind().cuda()
-    first, second, *_ = _batches("cuda")
-    with replayed(network, first, second, amp=False) as recorded:
-        assert not recorded
-        network(second).square().mean().backward()
-    with replayed(_network().cuda(), first, second, amp=False) as recorded:
-        assert recorded  # a failed recording leaves the device as it was
+    gradient = _gradient(network)
+    assert _recorded(network, gradient) is gradient
+    after = _network("cuda")
+    assert _recorded(after, _gradient(after)) is not gradient  # a recording that broke off leaves the device as it was

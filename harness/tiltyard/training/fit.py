@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import time
@@ -17,7 +16,7 @@ from ..contracts import Classifier, Objective, Split, pixels
 from ..spec.tables import Training
 from .augment import augment
 from .checkpoint import Checkpoints
-from .replay import replayed
+from .replay import Gradient, recorded
 
 RESIDENT = 4 << 30
 """Bytes of images up to which they are kept on an accelerator."""
@@ -75,20 +74,20 @@ def fit(
         classifier.load_state_dict(saved["classifier"])
         optimiser.load_state_dict(saved["optimiser"])
         history, best = [Epoch(**epoch) for epoch in saved["history"]], saved["best"]
-    with _recorded(classifier, train, recipe, objective):
-        for number in range(len(history) + 1, recipe.epochs + 1):
-            epoch = _epoch(number, classifier, optimiser, train, held_out, recipe, objective, seed)
-            if not history or epoch.score(recipe.select) > max(past.score(recipe.select) for past in history):
-                best = _copied(classifier)
-            history.append(epoch)
-            state = {
-                "classifier": classifier.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "history": [asdict(past) for past in history],
-                "best": best,
-            }
-            checkpoints.save(number, state)
-            report(epoch)
+    gradient = _gradient(classifier, train, recipe, objective)
+    for number in range(len(history) + 1, recipe.epochs + 1):
+        epoch = _epoch(number, classifier, optimiser, gradient, train, held_out, recipe, objective, seed)
+        if not history or epoch.score(recipe.select) > max(past.score(recipe.select) for past in history):
+            best = _copied(classifier)
+        history.append(epoch)
+        state = {
+            "classifier": classifier.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "history": [asdict(past) for past in history],
+            "best": best,
+        }
+        checkpoints.save(number, state)
+        report(epoch)
     classifier.load_state_dict(best)
     return history
 
@@ -100,17 +99,23 @@ def _resident(split: Split, device: torch.device) -> Split:
     return Split(split.images.to(device), split.labels.to(device))
 
 
-def _recorded(
-    classifier: Classifier, train: Split, recipe: Training, objective: Objective
-) -> contextlib.AbstractContextManager[bool]:
-    """Within it passes may be replays of a recording: only under the scheme's own loss, which makes one pass a step."""
+def _gradient(classifier: Classifier, train: Split, recipe: Training, objective: Objective) -> Gradient:
+    """What a step does before the optimiser's part; recorded for the schemes' own loss, of which all is known."""
+
+    def gradient(x: Tensor, y: Tensor) -> Tensor:
+        classifier.zero_grad(set_to_none=True)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.amp):
+            loss = objective(classifier, x, y).float().mean()
+        loss.backward()
+        return loss.detach()
+
     if objective is not own_loss:
-        return contextlib.nullcontext(False)
+        return gradient
+    classifier.train()
     device = next(classifier.parameters()).device
-    first, last = (
-        pixels(part.to(device)) for part in (train.images[: recipe.batch_size], train.images[-recipe.batch_size :])
-    )
-    return replayed(classifier.network, first, last, recipe.amp)
+    size = recipe.batch_size
+    x, other = (pixels(images.to(device)) for images in (train.images[:size], train.images[-size:]))
+    return recorded(classifier, gradient, x, train.labels[:size].to(device), other)
 
 
 def _copied(classifier: Classifier) -> dict[str, Tensor]:
@@ -145,6 +150,7 @@ def _epoch(
     number: int,
     classifier: Classifier,
     optimiser: Any,
+    gradient: Gradient,
     train: Split,
     held_out: Split,
     recipe: Training,
@@ -167,7 +173,8 @@ def _epoch(
                 group["lr"] = learning_rate(recipe, number - 1 + step / len(batches))
             chosen = train[index.to(train.images.device)]
             x = augment(pixels(chosen.images.to(device)), recipe.augment, generator)
-            losses.append(_step(classifier, optimiser, x, chosen.labels.to(device), recipe.amp, objective))
+            losses.append(gradient(x, chosen.labels.to(device)))
+            optimiser.step()
     train_loss = float(torch.stack(losses).mean())
     if not math.isfinite(train_loss):
         raise DivergedError(f"the loss is {train_loss} in epoch {number}; lower training.lr = {recipe.lr}")
@@ -195,16 +202,6 @@ def _pass(count: int, size: int, generator: Generator) -> Iterator[Tensor]:
     for index in torch.randperm(count, generator=generator).split(size):
         if len(index) > 1:
             yield index
-
-
-def _step(classifier: Classifier, optimiser: Any, x: Tensor, y: Tensor, amp: bool, objective: Objective) -> Tensor:
-    """One step of the optimiser; the mean loss stays on the device, so that nothing waits for it."""
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=amp):
-        loss = objective(classifier, x, y).float().mean()
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
-    return loss.detach()
 
 
 def _validate(classifier: Classifier, split: Split, size: int, objective: Objective) -> tuple[float, float]:

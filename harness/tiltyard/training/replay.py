@@ -1,81 +1,85 @@
-"""Training passes of a network recorded once as CUDA graphs: launching a small network takes longer than it runs."""
+"""The gradient of a training step recorded as a CUDA graph: launching a small network takes longer than it runs."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+Gradient = Callable[[Tensor, Tensor], Tensor]
+"""Puts the gradient of a batch into the parameters and returns the mean loss, which stays on the device."""
+
 CLOSE = 1e-2
-"""Largest difference of outputs and gradients, relative to the largest of them, that rounding explains."""
+"""Largest difference of two gradients, relative to the largest value of one, that rounding explains."""
+WARM_UP = 3
+"""Passes before a recording, in which libraries set up what they may not set up during it."""
 
 
-@contextlib.contextmanager
-def replayed(network: nn.Module, x: Tensor, other: Tensor, amp: bool) -> Iterator[bool]:
-    """Within it, training passes of ``network`` on batches shaped like ``x`` (N, C, H, W) are replays of a recording.
+def recorded(network: nn.Module, gradient: Gradient, x: Tensor, y: Tensor, other: Tensor) -> Gradient:
+    """``gradient``, played back from a recording for batches shaped like ``x`` (N, C, H, W) and ``y`` (N,).
 
-    ``other`` is a second batch of that shape. The recording is used only where it gives the outputs and gradients on it
-    that the network gives, which networks that wait for the device or decide by values do not; off CUDA there is none.
-    A loss may hold one pass only: the next one overwrites what the first has kept for its gradient. Weights, buffers
-    and random states are as before. Yields whether there is a recording.
+    It is ``gradient`` itself off CUDA, and where the recording does not give the gradient of ``other``, a batch as
+    ``x``, that ``gradient`` gives: what waits for the device, or decides by values, cannot be recorded. ``network`` is
+    in training mode and has all parameters and buffers; it and the random states are left as they were.
     """
     if x.device.type != "cuda" or x.shape != other.shape:
-        yield False
-        return
-    kept, mode = copy.deepcopy(network.state_dict()), network.training
-    network.train()
+        return gradient
+    kept = copy.deepcopy(network.state_dict())
     with torch.random.fork_rng(devices=[x.device]):
         try:
-            asked = _pass(network, other, amp)
+            asked = _asked(network, gradient, other, y)
             network.load_state_dict(kept)
-            _record(network, x, amp)
-            found = all(map(_close, asked, _pass(network, other, amp)))
-        except (AssertionError, RuntimeError):  # what make_graphed_callables and the driver raise at such a network
-            found = False
+            replay = _record(network, gradient, x.clone(), y.clone())
+            network.load_state_dict(kept)
+            faithful = _close(asked, _asked(network, replay, other, y))
+        except RuntimeError:  # of the driver, at what it cannot record
+            faithful = False
+            # A recording that broke off leaves the generator in it: every later draw would be refused.
+            generator = torch.cuda.default_generators[x.device.index]
+            generator.graphsafe_set_state(torch.Generator(x.device).graphsafe_get_state())
     network.load_state_dict(kept)
     network.zero_grad(set_to_none=True)
-    network.train(mode)
-    if not found:
-        _forget(network)
-    try:
-        yield found
-    finally:
-        _forget(network)
+    return replay if faithful else gradient
 
 
-def _record(network: nn.Module, x: Tensor, amp: bool) -> None:
-    """Put a forward in the place of the network's own that replays where it can, and goes there where it cannot."""
-    own = network.forward
-    with torch.autocast("cuda", torch.bfloat16, enabled=amp, cache_enabled=False):
-        torch.cuda.make_graphed_callables(network, (x.clone(),), allow_unused_input=True)
-    replay = network.forward
+def _record(network: nn.Module, gradient: Gradient, x: Tensor, y: Tensor) -> Gradient:
+    """``x`` and ``y`` become the place from which replays read."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UP):
+            gradient(x, y)
+    torch.cuda.current_stream().wait_stream(side)
+    network.zero_grad(set_to_none=True)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = gradient(x, y)
+    filled = [(parameter, parameter.grad) for parameter in network.parameters()]
 
-    def forward(images: Tensor) -> Tensor:
-        alike = images.shape == x.shape and images.dtype == x.dtype and not images.requires_grad
-        output: Tensor = replay(images) if alike and network.training and torch.is_grad_enabled() else own(images)
-        return output
+    def replay(images: Tensor, labels: Tensor) -> Tensor:
+        if images.shape != x.shape:
+            return gradient(images, labels)
+        x.copy_(images)
+        y.copy_(labels)
+        graph.replay()
+        for parameter, place in filled:
+            parameter.grad = place
+        return loss.clone()
 
-    network.forward = forward
+    return replay
 
 
-def _forget(network: nn.Module) -> None:
-    """Give the network its own forward back."""
-    network.__dict__.pop("forward", None)
-
-
-def _pass(network: nn.Module, x: Tensor, amp: bool) -> tuple[Tensor, Tensor]:
-    """Output and gradients of one pass, each flat, with draws that are the same each time."""
+def _asked(network: nn.Module, gradient: Gradient, x: Tensor, y: Tensor) -> Tensor:
+    """The loss and the gradient of a batch in one row, with draws that are the same each time."""
     torch.manual_seed(0)
     network.zero_grad(set_to_none=True)
-    with torch.autocast("cuda", torch.bfloat16, enabled=amp):
-        output = network(x).float()
-    output.square().mean().backward()
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in network.parameters()]
-    return output.detach().flatten().clone(), torch.cat([gradient.flatten() for gradient in gradients])
+    loss = gradient(x, y)
+    parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters()]
+    return torch.cat([loss.view(1), *(part.flatten() for part in parts)]).float()
 
 
 def _close(one: Tensor, other: Tensor) -> bool:
-    return float((one - other).abs().max()) <= CLOSE * float(one.abs().max())
+    loss, gradient = (one - other).abs().split([1, len(one) - 1])
+    return bool((loss <= CLOSE * one[0].abs()).all()) and bool(gradient.max() <= CLOSE * one[1:].abs().max())
