@@ -16,10 +16,14 @@ from ..contracts import Classifier, Objective, Split, pixels
 from ..spec.tables import Training
 from .augment import augment
 from .checkpoint import Checkpoints
+from .layout import lay_out, restore
 from .replay import Gradient, recorded
 
 RESIDENT = 4 << 30
 """Bytes of images up to which they are kept on an accelerator."""
+
+PROBES = 8
+"""Images on which a network laid out otherwise must say what it said."""
 
 WITHOUT_GRADIENT = 4
 """So many times as many images a pass when no gradient is taken: about as much memory, and less to launch."""
@@ -66,6 +70,7 @@ def fit(
     comes to the same weights as if it had never stopped. Raises ``DivergedError``.
     """
     device = next(classifier.parameters()).device
+    lay_out(classifier.network, pixels(train.images[:PROBES].to(device)))
     optimiser = _optimiser(classifier, recipe)
     train, held_out = (_resident(split, device) for split in (train, held_out))
     history: list[Epoch] = []
@@ -89,6 +94,7 @@ def fit(
         checkpoints.save(number, state)
         report(epoch)
     classifier.load_state_dict(best)
+    restore(classifier.network)
     return history
 
 
