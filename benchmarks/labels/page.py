@@ -1,9 +1,8 @@
 """The tables of docs/label_study.md, from results folders or published boards.
 
-    python benchmarks/labels/page.py RESULTS_PUBLISHED RESULTS_SOUND [--audited RESULTS] --write docs/label_study.md
+    python benchmarks/labels/page.py PUBLISHED,AUDITED,SOUND ... --write docs/label_study.md
 
-RESULTS_SOUND may be audited results alone: columns go by the protocol that a board was run under.
-Several studies follow one another: give their folders in the same order, --audited once for each that has one.
+Each argument is one study: the folder of its published protocol, and after commas those of the others, one or both.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 from tiltyard.leaderboard import read_published
 from tiltyard.results import Results
@@ -30,16 +30,10 @@ FULL = ("vision.resnet32", "vision.vgg19", "vision.resnet110")
 
 @dataclass(frozen=True)
 class Study:
-    """The results of one benchmark file: as published, networks as published under sound attacks, and sound."""
+    """The results of one benchmark file: as published, and under sound attacks, of the published networks first."""
 
     published: Results
-    sound: Results
-    audited: Results | None = None
-
-    @property
-    def others(self) -> list[Results]:
-        """The boards under sound attacks: of the published networks first, if there is one."""
-        return [board for board in (self.audited, self.sound) if board]
+    others: Sequence[Results]
 
     def lines(self) -> Iterator[str]:
         """A section: what was run, and a table for each network and ball."""
@@ -55,7 +49,8 @@ class Study:
             )
         for model in sorted(networks):
             for eps in sorted(rows.loc[rows["units"] == "normalised", "eps"].unique()):
-                yield from _table(self, model, float(eps))
+                if any(len(_entries(self, board, model, float(eps))) for board in self.others):
+                    yield from _table(self, model, float(eps))
 
     def ball(self, board: Results, model: str, eps: float) -> float | None:
         """The smallest ball in pixels that contains one of normalised units."""
@@ -82,12 +77,12 @@ def _described(board: Results) -> str:
 
 
 def _table(study: Study, model: str, eps: float) -> Iterator[str]:
-    columns = " ".join(f"{_protocol(board)} (95 %) | gain | survives |" for board in study.others)
+    columns = " ".join(f"clean | {_protocol(board)} (95 %) | gain | survives |" for board in study.others)
     yield f"\n**{model}, eps {eps:g} normalised.** Accuracy in %.\n"
-    yield (f"| labels | claimed elsewhere | published protocol | {columns} rank | overlap | flags |")
-    yield "|---|---|---|" + "---|---|---|" * len(study.others) + "---|---|---|"
+    yield f"| labels | claimed elsewhere | clean | published protocol | {columns} rank | overlap | flags |"
+    yield "|---|---|---|---|" + "---|---|---|---|" * len(study.others) + "---|---|---|"
     base = _Line(study, model, BASE, eps)
-    for labels in dict.fromkeys([*_labels(study.published), *_labels(study.sound)]):
+    for labels in dict.fromkeys([label for board in (study.published, *study.others) for label in _labels(board)]):
         yield _Line(study, model, labels, eps).cells(base)
 
 
@@ -102,19 +97,21 @@ class _Line:
         self.labels = labels
         self.elsewhere = _elsewhere(model, labels, eps)
         self.claimed = claimed(study.published, model, labels, eps)
+        self.clean = _clean(study.published, model, labels)
         self.worst = [_worst(study, board, model, labels, eps) for board in study.others]
-        rows = study.sound.csv("results").query("labels == @labels")
+        rows = study.others[-1].csv("results").query("labels == @labels")
         self.rank, self.overlap = (rows[name].max() for name in ("code_effective_rank", "code_overlap"))
         self.flags = _flags(study.published, labels)
 
     def cells(self, base: _Line) -> str:
         """The row of the table, gains reckoned against ``base``."""
         gain = _less(self.claimed, base.claimed)
-        parts = [self.labels, _percent(self.elsewhere), _percent(self.claimed)]
+        parts = [self.labels, _percent(self.elsewhere), _percent(self.clean), _percent(self.claimed)]
         for mine, theirs in zip(self.worst, base.worst, strict=True):
-            left = _less(mine and mine[0], theirs and theirs[0])
+            left = _less(mine and mine.left, theirs and theirs.left)
             survives = left / gain if left is not None and gain is not None and gain > 0 else None
-            parts += [_interval(mine), _points(left), _percent(survives) + (" %" if survives is not None else "")]
+            share = _percent(survives) + (" %" if survives is not None else "")
+            parts += [_percent(mine and mine.clean), _interval(mine), _points(left), share]
         geometry = ["–" if math.isnan(value) else f"{value:.2f}" for value in (self.rank, self.overlap)]
         return f"| {' | '.join([*parts, *geometry, self.flags])} |"
 
@@ -127,15 +124,35 @@ def claimed(board: Results, model: str, labels: str, eps: float) -> float | None
     return float(means.min()) if len(means) else None
 
 
-def _worst(study: Study, board: Results, model: str, labels: str, eps: float) -> tuple[float, float, float] | None:
-    """The worst case per sample over all attacks, with its interval: in this ball, or the smallest pixel one around."""
-    rows = board.leaderboard.query("model == @model and labels == @labels")
+def _clean(board: Results, model: str, labels: str) -> float | None:
+    """Accuracy without an attack, mean over seeds."""
+    rows = board.csv("results").query("model == @model and labels == @labels")
+    return float(rows.groupby("seed")["clean_accuracy"].first().mean()) if len(rows) else None
+
+
+@dataclass(frozen=True)
+class _Worst:
+    """An entry of a leaderboard: the worst case per sample over all attacks, with its interval, and clean accuracy."""
+
+    clean: float
+    left: float
+    low: float
+    high: float
+
+
+def _worst(study: Study, board: Results, model: str, labels: str, eps: float) -> _Worst | None:
+    rows = _entries(study, board, model, eps).query("labels == @labels")
+    columns = ["clean_accuracy", "robust_accuracy", "robust_low", "robust_high"]
+    return _Worst(*rows[columns].iloc[0]) if len(rows) else None
+
+
+def _entries(study: Study, board: Results, model: str, eps: float) -> pd.DataFrame:
+    """The entries of a leaderboard in this ball, or in the smallest one in pixels around it."""
+    rows = board.leaderboard.query("model == @model")
     behind = (rows["units"] == "normalised") & ((rows["eps"] - eps).abs() < 1e-9)
     radius = study.ball(board, model, eps)
     around = (rows["units"] == "pixels") & ((rows["eps"] - (radius or math.nan)).abs() < 1e-9)
-    rows = rows[behind] if behind.any() else rows[around]
-    found = rows[["robust_accuracy", "robust_low", "robust_high"]].to_numpy().tolist()
-    return tuple(found[0]) if found else None
+    return rows[behind] if behind.any() else rows[around]
 
 
 def _elsewhere(model: str, labels: str, eps: float) -> float | None:
@@ -167,8 +184,8 @@ def _points(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:+.1f}"
 
 
-def _interval(found: tuple[float, float, float] | None) -> str:
-    return "–" if found is None else f"{100 * found[0]:.1f} ({100 * found[1]:.1f}–{100 * found[2]:.1f})"
+def _interval(found: _Worst | None) -> str:
+    return "–" if found is None else f"{100 * found.left:.1f} ({100 * found.low:.1f}–{100 * found.high:.1f})"
 
 
 def tables(studies: Sequence[Study]) -> str:
@@ -184,15 +201,13 @@ def replaced(page: str, content: str) -> str:
 def main() -> None:
     """Write the tables, or print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="RESULTS_PUBLISHED RESULTS_SOUND")
-    parser.add_argument("--audited", action="append", default=[], type=Path, metavar="RESULTS")
+    parser.add_argument("studies", nargs="+", metavar="PUBLISHED,AUDITED,SOUND")
     parser.add_argument("--write", type=Path, metavar="PAGE")
     words = parser.parse_args()
-    if len(words.folders) % 2:
-        parser.error("give folders in pairs: the published protocol's and the sound one's")
-    pairs = zip(words.folders[::2], words.folders[1::2], strict=True)
-    audited: list[Any] = [*map(Results, words.audited), *[None] * (len(words.folders) // 2 - len(words.audited))]
-    content = tables([Study(Results(a), Results(b), c) for (a, b), c in zip(pairs, audited, strict=True)])
+    if not all("," in study for study in words.studies):
+        parser.error("a study is two folders or more with commas between them, the published protocol's first")
+    boards = [[Results(Path(folder)) for folder in study.split(",")] for study in words.studies]
+    content = tables([Study(published, others) for published, *others in boards])
     if words.write:
         words.write.write_text(replaced(words.write.read_text(), content))
     else:

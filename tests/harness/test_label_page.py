@@ -15,7 +15,10 @@ from tiltyard.results import LEADERBOARD, RESULTS, Results, frame
 
 ROOT = Path(__file__).parents[2]
 BOARDS = ROOT / "results" / "boards"
-STUDIES = ("mnist",)
+STUDIES = {
+    "robustness, 20 epochs": ("robustness-published-20-epochs", "robustness-audited-20-epochs"),
+    "mnist, small": ("mnist-published-small", "mnist-audited-small", "mnist-small"),
+}
 
 
 def _load() -> Any:
@@ -43,7 +46,8 @@ def _board(folder: Path, protocol: str, worst: dict[str, float], claims: dict[st
     }
     published = protocol == "published"
     ball = {"units": "normalised", "eps": 0.05} if published else {"units": "pixels", "eps": 2.6 / 255}
-    own = {"goal": "untargeted", "seed": 0, "status": "done", "samples": 100, "code_effective_rank": 9.0}
+    own = {"goal": "untargeted", "seed": 0, "status": "done", "samples": 100}
+    own |= {"clean_accuracy": 0.9, "code_effective_rank": 9.0}
     rows = [
         who | ball | own | {"labels": labels, "attack": attack, "claimed_accuracy": claims.get(labels, {}).get(attack)}
         for labels in worst
@@ -51,7 +55,7 @@ def _board(folder: Path, protocol: str, worst: dict[str, float], claims: dict[st
     ]
     entries = [
         who | ball | dict.fromkeys(("rank", "rank_low", "rank_high", "attacks", "seeds", "samples"), 1)
-        | {"unhealthy": 0, "incomplete": 0, "labels": labels}
+        | {"unhealthy": 0, "incomplete": 0, "labels": labels, "clean_accuracy": 0.8}
         | {"robust_accuracy": value, "robust_low": value, "robust_high": value}
         for labels, value in worst.items()
     ]  # fmt: skip
@@ -74,17 +78,17 @@ def study(tmp_path: Path) -> Any:
     published = _board(tmp_path / "robustness-published", "published", both, claims)
     audited = _board(tmp_path / "robustness-audited", "audited", {"labels.category": 0.0, "labels.random": 0.25}, {})
     sound = _board(tmp_path / "robustness", "sound", {"labels.category": 0.05, "labels.random": 0.04}, {})
-    return page.Study(published, sound, audited)
+    return page.Study(published, [audited, sound])
 
 
 def test_gains_and_what_survives_of_them(study: Any) -> None:
     (line,) = [line for line in study.lines() if line.startswith("| labels.random")]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     # Claimed elsewhere: the lowest published figure of the four real attacks on ResNet-32 at 0.05.
-    assert cells[:3] == ["labels.random", "48.7", "60.0"]
-    assert cells[3:6] == ["25.0 (25.0–25.0)", "+25.0", "50.0 %"], "0.25 - 0 of 0.6 - 0.1"
-    assert cells[6:9] == ["4.0 (4.0–4.0)", "-1.0", "-2.0 %"]
-    assert cells[9] == "9.00"
+    assert cells[:4] == ["labels.random", "48.7", "90.0", "60.0"]
+    assert cells[4:8] == ["80.0", "25.0 (25.0–25.0)", "+25.0", "50.0 %"], "0.25 - 0 of 0.6 - 0.1"
+    assert cells[8:12] == ["80.0", "4.0 (4.0–4.0)", "-1.0", "-2.0 %"]
+    assert cells[12] == "9.00"
 
 
 def test_the_attack_that_leaves_its_ball_claims_nothing(study: Any) -> None:
@@ -93,8 +97,9 @@ def test_the_attack_that_leaves_its_ball_claims_nothing(study: Any) -> None:
 
 
 def test_the_ball_in_pixels_is_the_smallest_that_contains_the_published_one(study: Any) -> None:
-    assert study.ball(study.sound, "vision.resnet32", 0.05) == pytest.approx(2.6 / 255)
-    assert study.ball(study.sound, "vision.resnet32", 0.06) is None
+    *_, sound = study.others
+    assert study.ball(sound, "vision.resnet32", 0.05) == pytest.approx(2.6 / 255)
+    assert study.ball(sound, "vision.resnet32", 0.06) is None
 
 
 def test_only_boards_of_other_networks_are_called_small(study: Any, tmp_path: Path) -> None:
@@ -102,7 +107,7 @@ def test_only_boards_of_other_networks_are_called_small(study: Any, tmp_path: Pa
     for name in ("results.csv", "leaderboard.csv"):
         path = study.published.folder / name
         path.write_text(path.read_text().replace("vision.resnet32", "vision.small_cnn"))
-    small = page.Study(Results(study.published.folder), study.sound, study.audited)
+    small = page.Study(Results(study.published.folder), study.others)
     assert any("It proves nothing about the full one" in line for line in small.lines())
 
 
@@ -111,43 +116,46 @@ def test_tables_stand_between_their_marks() -> None:
     assert page.replaced(text, "new") == f"before\n{page.START}\n\nnew\n\n{page.END}\nafter"
 
 
-def _published(name: str) -> Any:
-    """The boards of a study; of its audited networks alone where it has no sound ones."""
-    published, sound, audited = (BOARDS / f"{name}{suffix}-small" for suffix in ("-published", "", "-audited"))
-    others = [Results(folder) for folder in (sound, audited) if folder.is_dir()]
-    return page.Study(Results(published), *others)
+def _study(name: str) -> Any:
+    """The boards of a study that are published, in the order of the page's command."""
+    published, *others = (Results(BOARDS / folder) for folder in STUDIES[name])
+    return page.Study(published, others)
 
 
 def test_the_tables_of_the_page_are_those_of_the_boards() -> None:
     """If this fails, docs/label_study.md has the command."""
     text = (ROOT / "docs" / "label_study.md").read_text()
-    assert page.replaced(text, page.tables([_published(name) for name in STUDIES])) == text
+    assert page.replaced(text, page.tables([_study(name) for name in STUDIES])) == text
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_sound_attacks_never_leave_more_than_the_published_ones_claim_on_the_same_networks(name: str) -> None:
-    study = _published(name)
-    audited = next(board for board in study.others if board.provenance["settings"]["protocol"] == "audited")
+    study = _study(name)
+    audited, *_ = study.others
+    assert audited.provenance["settings"]["protocol"] == "audited"
     worst = audited.leaderboard.set_index(["labels", "eps"])["robust_accuracy"]
     claims = study.published.csv("results").query("goal == 'untargeted' and attack in @page.REAL")
+    claims = claims[claims["eps"].isin(worst.index.unique("eps"))]
     assert len(claims) == len(page.REAL) * len(worst)
     for row in claims.to_dict("records"):
         assert worst[row["labels"], row["eps"]] <= row["claimed_accuracy"], row
 
 
-def test_the_contradiction_of_the_published_attacks_is_flagged() -> None:
+@pytest.mark.parametrize("name", ["robustness, 20 epochs", "mnist, small"])
+def test_the_contradiction_of_the_published_attacks_is_flagged(name: str) -> None:
     """A targeted example is an untargeted one: what targets break more often, untargeted attacks were too weak for."""
-    board = _published("mnist").published
+    board = _study(name).published
     rows = board.csv("results").query("attack == 'studies.iterative' and labels == 'labels.random'")
     found = rows[rows["eps"] == 0.3].set_index("goal")["claimed_accuracy"]
     assert found["targeted"] < found["untargeted"]
-    assert board.leaderboard.query("labels == 'labels.random'")["flags"].str.contains("targeted beats untargeted").all()
+    flags = board.leaderboard.query("labels == 'labels.random' and eps == 0.3")["flags"]
+    assert flags.str.contains("targeted beats untargeted").all()
 
 
-def test_under_the_published_attacks_a_code_looks_more_robust_than_categories() -> None:
-    """On networks that fit their data; those of the small CIFAR board have not learnt their codes."""
-    rows = _published("mnist").published.csv("results").query("attack in @page.REAL and goal == 'untargeted'")
+@pytest.mark.parametrize("name", STUDIES)
+def test_under_the_published_attacks_a_code_looks_more_robust_than_categories(name: str) -> None:
+    rows = _study(name).published.csv("results").query("attack in @page.REAL and goal == 'untargeted'")
     table: pd.DataFrame = rows.pivot_table("claimed_accuracy", ["attack", "eps"], "labels")
     codes = table.drop(columns="labels.category").max(axis=1)
     assert (codes >= table["labels.category"]).all()
-    assert (codes - table["labels.category"]).max() > 0.1
+    assert (codes - table["labels.category"]).max() > (0.08 if name == "robustness, small" else 0.1)
