@@ -15,8 +15,9 @@ import torch
 from torch import nn
 from toy import Descent, Idle, Nearest, Rogue, Suspicious
 
-from tiltyard import Batch, Category, Classifier, Incompatible, Threat, Victim, margin
+from tiltyard import Batch, Category, Classifier, Incompatible, Outputs, Threat, Victim, margin
 from tiltyard.evaluator import evaluate
+from tiltyard.evaluator.verdict import judge
 from tiltyard.testing import linear_victim
 
 EPS = 0.1
@@ -273,3 +274,20 @@ def test_a_float64_network_is_attacked_in_float32_images() -> None:
     records = _run(Descent(), victim, batch, eps=0.3)
     assert set(records["status"]) == {"ok"}
     assert records["success"].any()
+
+
+def test_verdicts_are_in_float32_whatever_torch_takes_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    seen: set[bool] = set()
+
+    class Watching(Classifier):
+        def outputs(self, x: torch.Tensor) -> Outputs:
+            seen.add(torch.backends.cudnn.allow_tf32)
+            return super().outputs(x)
+
+    linear = linear_victim()
+    victim = Watching(linear.network, linear.scheme).eval()
+    batch = _batch(linear)
+    judge(victim, batch)
+    assert seen == {False}
+    assert torch.backends.cudnn.allow_tf32

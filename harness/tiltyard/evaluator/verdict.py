@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -48,7 +50,8 @@ def judge(classifier: Classifier, batch: Batch, images: Tensor | None = None, tr
     numbers that belong to seed, trial and sample: the answer it would have given in use, and the same in any batch.
     """
     x = batch.x if images is None else images
-    scores, rejection = _trials(classifier, batch, x, trial) if classifier.randomised else _said(classifier, x)
+    with _float32():
+        scores, rejection = _trials(classifier, batch, x, trial) if classifier.randomised else _said(classifier, x)
     finite = scores.isfinite().all(1)
     score_margin = margin(scores, batch.y)
     if rejection is None:
@@ -56,6 +59,17 @@ def judge(classifier: Classifier, batch: Batch, images: Tensor | None = None, tr
         return Verdict(scores, none, scores.argmax(1), torch.zeros_like(finite), score_margin, finite)
     joint = torch.maximum(score_margin, rejection)
     return Verdict(scores, rejection, scores.argmax(1), rejection > 0, joint, finite & rejection.isfinite())
+
+
+@contextmanager
+def _float32() -> Iterator[None]:
+    """Products in float32: on a GPU torch takes convolutions in TensorFloat-32, with a mantissa of ten bits."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _said(classifier: Classifier, x: Tensor) -> Outputs:
