@@ -1,0 +1,57 @@
+"""What the boards of the two classic defences must show, they show: static attackers are no measure of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tiltyard.results import Results
+
+BOARDS = Path(__file__).parents[2] / "results" / "boards"
+COLUMNS = {"oblivious": "oblivious_accuracy", "transfer": "transfer_accuracy", "adaptive": "adaptive_accuracy"}
+
+
+def _entry(board: str, defence: str, norm: str, eps: float) -> pd.Series:
+    rows = Results(BOARDS / f"{board}-mnist-small").leaderboard
+    rows = rows[(rows["defence"] == defence) & (rows["norm"] == norm) & ((rows["eps"] - eps).abs() < 1e-9)]
+    (entry,) = rows.to_dict("records")
+    return pd.Series(entry)
+
+
+def _left(attack: str, defence: str, norm: str, eps: float, goal: str = "untargeted") -> float:
+    rows = Results(BOARDS / "distillation-mnist-small").csv("results")
+    rows = rows[(rows["attack"] == attack) & (rows["defence"] == defence) & (rows["norm"] == norm)]
+    rows = rows[(rows["goal"] == goal) & (rows["knowledge"] == "adaptive") & ((rows["eps"] - eps).abs() < 1e-9)]
+    (left,) = rows["robust_accuracy"]
+    return float(left)
+
+
+@pytest.mark.parametrize(
+    ("board", "defence", "norm", "eps"),
+    [
+        ("squeezing", "joint detector", "linf", 0.3),
+        ("squeezing", "joint detector", "l2", 2.0),
+        ("distillation", "T = 100", "linf", 0.2),
+    ],
+)
+def test_an_attacker_who_knows_the_defence_leaves_less_than_static_images_and_the_page_says_so(
+    board: str, defence: str, norm: str, eps: float
+) -> None:
+    entry = _entry(board, defence, norm, eps)
+    knowing, static = entry["adaptive_accuracy"], min(entry["oblivious_accuracy"], entry["transfer_accuracy"])
+    assert entry["gap"] == pytest.approx(static - knowing)
+    assert entry["gap"] > 0.1
+    figures = [100 * _entry(board, "native.none", norm, eps)["robust_accuracy"]]
+    figures += [100 * entry[column] for column in (*COLUMNS.values(), "gap")]
+    page = (Path(__file__).parents[2] / "docs" / "defences.md").read_text()
+    assert f"| {norm} {eps:g} | {' | '.join(f'{figure:.0f}' for figure in figures)} |" in page
+
+
+def test_what_follows_the_softmax_sees_a_distilled_network_hold_and_what_follows_the_logits_breaks_it() -> None:
+    jsma = {on: _left(f"jsma on the {on}", "T = 100", "l0", 112) for on in ("softmax", "logits")}
+    pgd = {loss: _left(f"pgd on {loss}", "T = 100", "linf", 0.2) for loss in ("cross-entropy", "the margin")}
+    assert [f"{100 * value:.0f}" for value in (*jsma.values(), *pgd.values())] == ["93", "13", "93", "0"]
+    assert _left("jsma on the logits", "T = 100", "l0", 112, "targeted") == 0
+    assert _left("jsma on the softmax", "native.none", "l0", 112) == 0
