@@ -14,6 +14,7 @@ from toy_benchmark import TOY
 
 from tiltyard.cli import bench
 from tiltyard.figures import FIGURES, plot
+from tiltyard.figures.canvas import grid
 from tiltyard.figures.source import Nothing, Source
 from tiltyard.problems import UserError
 from tiltyard.results import load
@@ -96,3 +97,10 @@ def test_the_page_and_the_help_tell_every_figure() -> None:
     for name in FIGURES:
         assert f"| `{name}` |" in page
         assert name in text
+
+
+@pytest.mark.parametrize("panels", [1, 3, 4, 5])
+def test_the_lowest_panel_of_each_column_has_numbers(panels: int) -> None:
+    _, axes = grid("title", [str(n) for n in range(panels)], columns=3, sharex=True)
+    labelled = [axis.xaxis.get_tick_params()["labelbottom"] for axis in axes]
+    assert labelled == [n + 3 >= panels for n in range(panels)]

@@ -98,6 +98,8 @@ def grid(
         axis.set_title(wrapped(name, size[0]))
     for unused in axes[len(panels) :]:
         unused.set_axis_off()
+    for lowest in axes[: len(panels)][-columns:]:  # shared axes are labelled in the last row alone, full or not
+        lowest.tick_params(labelbottom=True)
     return figure, axes[: len(panels)]
 
 
