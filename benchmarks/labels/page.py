@@ -181,7 +181,7 @@ def _percent(value: float | None) -> str:
 
 
 def _points(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:+.1f}"
+    return "–" if value is None else f"{100 * value:+z.1f}"
 
 
 def _interval(found: _Worst | None) -> str:

@@ -108,7 +108,7 @@ def main() -> None:
         ]
         low, middle, high = statistics.quantiles(ratios, n=4)
         times = " | ".join(f"{median:.1f}" for median in medians)
-        print(f"| {words} | {times} | {saved:.2f} | {middle:+.1f} % ({low:+.1f} … {high:+.1f}) |")
+        print(f"| {words} | {times} | {saved:.2f} | {middle:+z.1f} % ({low:+z.1f} … {high:+z.1f}) |")
 
 
 def _by(one: float, other: float) -> float:

@@ -80,7 +80,7 @@ def _cells(row: Mapping[Any, Any], names: list[str], wide: bool) -> dict[str, st
         "": "".join(_marks(row)),
         "clean %": percent(row["clean_accuracy"]),
         **({heading: percent(row[name]) for heading, name in MORE.items()} if wide else {}),
-        "gap": f"{100 * row['gap']:+.1f}" if math.isfinite(row["gap"]) else "-",
+        "gap": f"{100 * row['gap']:+z.1f}" if math.isfinite(row["gap"]) else "-",
         "worst attack": winner,
         "attacks": str(row["attacks"]),
     }

@@ -97,5 +97,5 @@ def _difference(row: Mapping[Any, Any]) -> str:
 
     if missing(row["difference"]):
         return "-"
-    value, low, high = (f"{100 * row[name]:+.1f}" for name in ("difference", "difference_low", "difference_high"))
+    value, low, high = (f"{100 * row[name]:+z.1f}" for name in ("difference", "difference_low", "difference_high"))
     return f"{value} ({low} to {high})"

@@ -53,7 +53,7 @@ def _table(rows: Iterable[Mapping[Any, Any]]) -> Table:
         ours = with_interval(row["ours"], row["low"], row["high"])
         numbers = (percent(row["published"]), ours, str(row["samples"]), str(row["seeds"]))
         verdict = ("yes" if row["inside"] else "no") + ("" if missing(row["fault"]) else f" ({row['fault']})")
-        table.add_row(plain_text(_words(row)), *numbers, f"{100 * row['difference']:+.1f}", plain_text(verdict))
+        table.add_row(plain_text(_words(row)), *numbers, f"{100 * row['difference']:+z.1f}", plain_text(verdict))
     return table
 
 

@@ -178,4 +178,4 @@ def _correlation(x: Any, y: Any) -> str:
 
     if len(x) < CORRELATED or len(set(x)) < 2 or len(set(y)) < 2:
         return ""
-    return f"ρ = {spearmanr(x, y).statistic:+.2f} ({len(x)} schemes)".replace("-", "\N{MINUS SIGN}")
+    return f"ρ = {spearmanr(x, y).statistic:+z.2f} ({len(x)} schemes)".replace("-", "\N{MINUS SIGN}")
