@@ -12,8 +12,6 @@ from tiltyard import Batch, Norm, Setting, Threat, Victim
 
 from .objective import without_logits
 
-_AT_ONCE = 2**22  # pairs of values looked at in one go
-
 
 @dataclass(frozen=True)
 class JSMA:
@@ -25,7 +23,6 @@ class JSMA:
     where it saturates, and the image then stays as it is, which was taken for robustness; what was set is never set
     back. ``on = "logits"`` follows the network's logits instead, as Carlini and Wagner 2016, arXiv 1607.04311, do.
     Without a target it goes for the strongest other class. It attacks the network alone, and knows of no detector.
-    Time grows with the square of the number of values: it is for small images.
     """
 
     norms: ClassVar[frozenset[Norm]] = frozenset({"l0"})
@@ -85,15 +82,25 @@ def _pair(up: Tensor, down: Tensor, free: Tensor) -> Tensor | None:
         return None
     # Products of slopes that are small everywhere would be zero in float32; the best pair does not depend on scale.
     up, down = (_scaled(slope[places]) for slope in (up, down))
-    best, pair = up.new_zeros(()), None
-    for rows in torch.arange(len(places), device=places.device).split(max(1, _AT_ONCE // len(places))):
-        above, below = up[rows].unsqueeze(1) + up, down[rows].unsqueeze(1) + down
-        merit = torch.where((above > 0) & (below < 0), -above * below, 0)
-        merit[torch.arange(len(rows)), rows] = 0  # a value and itself are no pair
-        if merit.max() > best:
-            best, at = merit.flatten().max(0)
-            pair = torch.stack([places[rows[at // len(places)]], places[at % len(places)]])
-    return pair
+    first = _foremost(up, -down)
+    above, below = up[first].unsqueeze(1) + up[first], down[first].unsqueeze(1) + down[first]
+    merit = torch.where((above > 0) & (below < 0), -above * below, 0).fill_diagonal_(0)
+    best, at = merit.flatten().max(0)
+    return places[first[torch.stack([at // len(first), at % len(first)])]] if best > 0 else None
+
+
+def _foremost(one: Tensor, other: Tensor) -> Tensor:
+    """The positions (of D) at which at most one other position is at least as large in both tensors.
+
+    Of a best pair, each is there: a second value that is as large in both would take its place. They are few.
+    """
+    order = one.argsort(descending=True)
+    ranked = other[order]
+    largest = ranked.cummax(0).values
+    none = ranked.new_full((1,), -torch.inf)
+    # Each value either becomes the largest so far or is itself a candidate for the second largest.
+    second = torch.cat([none, torch.minimum(ranked[1:], largest[:-1])]).cummax(0).values
+    return order[ranked > torch.cat([none, second[:-1]])]
 
 
 def _scaled(slope: Tensor) -> Tensor:

@@ -99,6 +99,24 @@ def test_small_slopes_are_not_taken_for_none() -> None:
         assert sorted(pair.tolist()) == [1, 3]
 
 
+@pytest.mark.parametrize("likeness", [-1.0, -0.9, 0.0, 0.9, 1.0])
+def test_the_best_of_all_pairs_is_found_among_a_few(likeness: float) -> None:
+    generator = torch.Generator().manual_seed(5)
+    for size in (2, 3, 40):
+        noise, up = torch.randn(2, size, generator=generator)
+        down = -likeness * up - (1 - likeness**2) ** 0.5 * noise
+        pairs = itertools.combinations(range(size), 2)
+        merits = {
+            (p, q): -(up[p] + up[q]) * (down[p] + down[q]) for p, q in pairs if up[p] + up[q] > 0 > down[p] + down[q]
+        }
+        found = _pair(up, down, torch.ones(size, dtype=torch.bool))
+        if merits:
+            assert found is not None
+            assert tuple(sorted(found.tolist())) == max(merits, key=lambda pair: merits[pair])
+        else:
+            assert found is None
+
+
 def test_values_that_are_one_already_are_no_candidates() -> None:
     up = torch.tensor([1.0, 3.0, 0.5, 2.0])
     assert sorted(_pair(up, -up, torch.tensor([True, False, True, True])).tolist()) == [0, 3]  # type: ignore[union-attr]
