@@ -20,12 +20,12 @@ def _entry(board: str, defence: str, norm: str, eps: float) -> pd.Series:
     return pd.Series(entry)
 
 
-def _left(attack: str, defence: str, norm: str, eps: float, goal: str = "untargeted") -> float:
+def _row(attack: str, defence: str, norm: str, eps: float, goal: str = "untargeted") -> pd.Series:
     rows = Results(BOARDS / "distillation-mnist-small").csv("results")
     rows = rows[(rows["attack"] == attack) & (rows["defence"] == defence) & (rows["norm"] == norm)]
     rows = rows[(rows["goal"] == goal) & (rows["knowledge"] == "adaptive") & ((rows["eps"] - eps).abs() < 1e-9)]
-    (left,) = rows["robust_accuracy"]
-    return float(left)
+    (row,) = rows.to_dict("records")
+    return pd.Series(row)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,11 @@ def test_an_attacker_who_knows_the_defence_leaves_less_than_static_images_and_th
 
 
 def test_what_follows_the_softmax_sees_a_distilled_network_hold_and_what_follows_the_logits_breaks_it() -> None:
-    jsma = {on: _left(f"jsma on the {on}", "T = 100", "l0", 112) for on in ("softmax", "logits")}
-    pgd = {loss: _left(f"pgd on {loss}", "T = 100", "linf", 0.2) for loss in ("cross-entropy", "the margin")}
-    assert [f"{100 * value:.0f}" for value in (*jsma.values(), *pgd.values())] == ["93", "13", "93", "0"]
-    assert _left("jsma on the logits", "T = 100", "l0", 112, "targeted") == 0
-    assert _left("jsma on the softmax", "native.none", "l0", 112) == 0
+    """Published: 95.89 % of JSMA's targets before distillation, 0.45 % after it."""
+    softmax, logits = ("jsma on the softmax", "jsma on the logits")
+    reached = [_row(softmax, "native.none", "l0", 112, "targeted")["target_rate"]]
+    reached += [_row(attack, "T = 100", "l0", 112, "targeted")["target_rate"] for attack in (softmax, logits)]
+    left = [
+        _row(f"pgd on {loss}", "T = 100", "linf", 0.2)["robust_accuracy"] for loss in ("cross-entropy", "the margin")
+    ]
+    assert [f"{100 * value:.0f}" for value in (*reached, *left)] == ["98", "0", "81", "89", "0"]

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 BOARDS = ROOT / "results" / "boards"
 STUDIES = {
     "robustness, 20 epochs": ("robustness-published-20-epochs", "robustness-audited-20-epochs"),
+    "robustness, small": ("robustness-published-small", "robustness-audited-small", "robustness-small"),
     "mnist, small": ("mnist-published-small", "mnist-audited-small", "mnist-small"),
 }
 
