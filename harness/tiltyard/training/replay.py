@@ -27,7 +27,7 @@ def recorded(network: nn.Module, gradient: Gradient, x: Tensor, y: Tensor, other
     if x.device.type != "cuda" or x.shape != other.shape:
         return gradient
     kept = copy.deepcopy(network.state_dict())
-    with torch.random.fork_rng(devices=[x.device]):
+    with torch.cuda.device(x.device), torch.random.fork_rng(devices=[x.device]):
         try:
             asked = _asked(network, gradient, other, y)
             network.load_state_dict(kept)
