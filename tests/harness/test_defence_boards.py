@@ -14,8 +14,9 @@ COLUMNS = {"oblivious": "oblivious_accuracy", "transfer": "transfer_accuracy", "
 
 
 def _entry(board: str, defence: str, norm: str, eps: float) -> pd.Series:
-    rows = Results(BOARDS / f"{board}-mnist-small").leaderboard
-    rows = rows[(rows["defence"] == defence) & (rows["norm"] == norm) & ((rows["eps"] - eps).abs() < 1e-9)]
+    rows = Results(BOARDS / f"{board}-small").leaderboard
+    rows = rows[(rows["defence"] == defence) & (rows["norm"] == norm) & (rows["units"] == "pixels")]
+    rows = rows[(rows["eps"] - eps).abs() < 1e-9]
     (entry,) = rows.to_dict("records")
     return pd.Series(entry)
 
@@ -31,9 +32,11 @@ def _row(attack: str, defence: str, norm: str, eps: float, goal: str = "untarget
 @pytest.mark.parametrize(
     ("board", "defence", "norm", "eps"),
     [
-        ("squeezing", "joint detector", "linf", 0.3),
-        ("squeezing", "joint detector", "l2", 2.0),
-        ("distillation", "T = 100", "linf", 0.2),
+        ("squeezing-mnist", "joint detector", "linf", 0.3),
+        ("squeezing-mnist", "joint detector", "l2", 2.0),
+        ("distillation-mnist", "T = 100", "linf", 0.2),
+        ("animals10", "squeezing", "linf", 0.2),
+        ("animals10", "T = 70", "linf", 0.2),
     ],
 )
 def test_an_attacker_who_knows_the_defence_leaves_less_than_static_images_and_the_page_says_so(
