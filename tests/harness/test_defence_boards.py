@@ -61,3 +61,5 @@ def test_what_follows_the_softmax_sees_a_distilled_network_hold_and_what_follows
         _row(f"pgd on {loss}", "T = 100", "linf", 0.2)["robust_accuracy"] for loss in ("cross-entropy", "the margin")
     ]
     assert [f"{100 * value:.0f}" for value in (*reached, *left)] == ["98", "0", "81", "89", "0"]
+    flags = _entry("distillation-mnist", "T = 100", "linf", 0.2)["flags"]
+    assert {"saturated", "cross-entropy fails"} <= {flag.strip() for flag in flags.split(";")}
