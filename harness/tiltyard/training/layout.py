@@ -1,4 +1,4 @@
-"""Weights laid out channels last while they are trained: a step takes about 0.7 of the time, on CPU and GPU alike."""
+"""Weights laid out channels last while they are trained: a step takes about four fifths of the time on a CPU."""
 
 from __future__ import annotations
 
